@@ -1,0 +1,1 @@
+"""Payload logging for machine-learning models over OpenTelemetry."""

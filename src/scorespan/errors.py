@@ -1,0 +1,100 @@
+"""The exception tree.
+
+::
+
+    ScorespanError
+    ├── SettingsError            a setting is missing or wrong; names the variable
+    ├── SpoolError               the spool refused or failed
+    │   ├── SpoolFullError       the byte bound is reached; nothing was written
+    │   ├── SpoolClosedError     put after shutdown
+    │   └── SpoolDamagedError    bytes on disk are not what was written
+    ├── ConversionError          a span cannot become a payload record; carries the reason
+    ├── DeliveryError            the data mart was not reached or did not accept
+    │   └── TokenError           no token could be had
+    └── MartError                a request to the self-hosted mart is refused; has a status
+
+An error that is about one record is a *value*: conversion returns it and the worker dead-letters the
+entry with it. Only `configure()` and commands raise towards a user.
+"""
+
+from __future__ import annotations
+
+
+class ScorespanError(Exception):
+    """Base of every error that scorespan raises or returns."""
+
+
+class SettingsError(ScorespanError):
+    """A setting is missing or wrong.
+
+    Attributes:
+        variable: name of the environment variable, whichever way the value came in.
+    """
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__(f"{variable}: {problem}")
+        self.variable = variable
+
+
+class SpoolError(ScorespanError):
+    """The spool refused a put or cannot be used."""
+
+
+class SpoolFullError(SpoolError):
+    """The spool's byte bound is reached; nothing of the entry was kept."""
+
+
+class SpoolClosedError(SpoolError):
+    """The spool is shut down."""
+
+
+class SpoolDamagedError(SpoolError):
+    """Bytes on disk are not what was written."""
+
+
+class ConversionError(ScorespanError):
+    """A span or entry cannot become a payload record.
+
+    Attributes:
+        code: stable word for the reason, for counting and for filters.
+        reason: one sentence for people; names the attribute or field.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class DeliveryError(ScorespanError):
+    """The data mart was not reached or did not accept."""
+
+
+class TokenError(DeliveryError):
+    """No token could be had.
+
+    Attributes:
+        refused: true when the token service said no to the credentials (blocked until they are
+            mended), false when it could not be reached or asked to come later.
+        retry_after: seconds the token service asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, refused: bool, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
+        self.retry_after = retry_after
+
+
+class MartError(ScorespanError):
+    """A request to the self-hosted data mart is refused.
+
+    Attributes:
+        status: HTTP status of the answer.
+        errors: what is wrong, one mapping for each fault, with `code` and `message` and, where
+            they apply, `field`, `index` (of the record in the list) and `row`.
+    """
+
+    def __init__(self, status: int, errors: list[dict[str, object]]) -> None:
+        super().__init__("; ".join(str(error.get("message")) for error in errors))
+        self.status = status
+        self.errors = errors
