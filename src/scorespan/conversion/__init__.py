@@ -1,0 +1,1 @@
+"""Spans into payload records: two readers, one spool encoding, one pure conversion."""

@@ -1,0 +1,132 @@
+"""The scoring span as scorespan holds it, and its encoding in the spool.
+
+Encoding of one entry, all integers little-endian::
+
+    version    u8    1
+    meta       u32   length in bytes
+    request    u32   length in bytes; 0xFFFFFFFF: the span has none
+    response   u32   likewise
+    ...              meta (a JSON object: the other fields that are set), request, response
+
+Bodies are spliced in as they are, never parsed: a cut or broken body is still an entry.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple
+
+import orjson
+
+from scorespan.errors import SpoolDamagedError
+
+_VERSION = 1
+_HEAD = struct.Struct("<BIII")
+_ABSENT = 0xFFFFFFFF
+MAX_BODY = _ABSENT - 1
+"""Longest body in bytes that an entry can hold."""
+
+
+class ScoringSpan(NamedTuple):
+    """One scoring span, whichever door it came through.
+
+    Bodies are UTF-8 text, or whatever bytes were there. `start_time` and `end_time` are
+    nanoseconds since the epoch; `problems` say which attributes could not be read and why.
+    """
+
+    request: bytes | None = None
+    response: bytes | None = None
+    name: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    start_time: int = 0
+    end_time: int = 0
+    failed: bool = False
+    error_type: str | None = None
+    error_message: str | None = None
+    request_content_type: str | None = None
+    response_content_type: str | None = None
+    dialect: str | None = None
+    scoring_id: str | None = None
+    binding_id: str | None = None
+    subscription_id: str | None = None
+    deployment_id: str | None = None
+    feature_names: tuple[str, ...] | None = None
+    response_time: int | None = None
+    timestamp: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
+    client_id: str | None = None
+    producer_id: str | None = None
+    sequence: int | None = None
+    service_name: str | None = None
+    service_instance_id: str | None = None
+    notes: tuple[str, ...] | None = None
+    problems: tuple[str, ...] | None = None
+
+    @property
+    def key(self) -> str:
+        """The scoring id, given or derived; the same through every door and every retry."""
+        return self.scoring_id or self.trace_id + self.span_id
+
+
+_META_FIELDS = ScoringSpan._fields[2:]
+_TUPLES = ("feature_names", "notes", "problems")
+
+
+def encode(span: ScoringSpan) -> list[bytes]:
+    """The entry of a span, in pieces that are written one after another."""
+    request, response = span.request, span.response
+    members = {
+        name: value for name, value in zip(_META_FIELDS, span[2:], strict=True) if value is not None
+    }
+    try:
+        meta = orjson.dumps(members)
+    except TypeError:  # lone surrogates, which have no UTF-8
+        meta = orjson.dumps(_escape_surrogates(members))
+    head = _HEAD.pack(
+        _VERSION,
+        len(meta),
+        _ABSENT if request is None else len(request),
+        _ABSENT if response is None else len(response),
+    )
+    return [head + meta, request or b"", response or b""]
+
+
+def _escape_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, tuple):
+        return [_escape_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _escape_surrogates(item) for name, item in value.items()}
+    return value
+
+
+def decode(entry: bytes) -> ScoringSpan:
+    """The span of an entry.
+
+    Raises:
+        SpoolDamagedError: these bytes are no entry, or one of a newer version.
+    """
+    try:
+        version, meta_length, request_length, response_length = _HEAD.unpack_from(entry)
+        if version != _VERSION:
+            raise SpoolDamagedError(f"the entry has version {version}; this library reads 1")
+        meta_end = _HEAD.size + meta_length
+        request_end = meta_end + (0 if request_length == _ABSENT else request_length)
+        response_end = request_end + (0 if response_length == _ABSENT else response_length)
+        if response_end != len(entry):
+            raise SpoolDamagedError(f"the entry has {len(entry)} bytes instead of {response_end}")
+        meta: dict[str, Any] = orjson.loads(entry[_HEAD.size : meta_end])
+        for name in _TUPLES:
+            if name in meta:
+                meta[name] = tuple(meta[name])
+        known = {name: meta[name] for name in _META_FIELDS if name in meta}
+    except (struct.error, ValueError, TypeError) as error:
+        raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
+    return ScoringSpan(
+        request=None if request_length == _ABSENT else entry[meta_end:request_end],
+        response=None if response_length == _ABSENT else entry[request_end:response_end],
+        **known,
+    )

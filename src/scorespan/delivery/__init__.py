@@ -1,0 +1,1 @@
+"""Delivery: claimed entries become posts to the data mart, and every answer is settled."""

@@ -1,0 +1,120 @@
+"""The data mart client: one request, one outcome; it never retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from opentelemetry import context
+
+from scorespan.delivery.auth import NoAuth, TokenSource
+from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
+from scorespan.errors import DeliveryError, TokenError
+from scorespan.settings import Settings
+
+# Instrumentations look for the key that their version of OpenTelemetry knows; the plain word is
+# what all of them have in common.
+_SUPPRESS_KEYS = (
+    getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
+    "suppress_instrumentation",
+)
+
+
+class MartClient:
+    """Speaks to one data mart over one kept-alive session. Used by one thread at a time.
+
+    Redirects are off, TLS is verified, and nothing of it is traced.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        settings.check_delivery()
+        self._settings = settings
+        self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
+        self._session = requests.Session()
+        self._session.verify = str(settings.ca_file) if settings.ca_file else True
+        self._tokens = TokenSource(settings, self._session)
+
+    def post_records(self, body: bytes, *, count: int) -> Outcome:
+        """Post one JSON list of records.
+
+        Returns:
+            What the answer means. No answer at all is Retryable.
+        """
+        with _untraced():
+            try:
+                answer = self._send("POST", "/scoring_payloads", data=body)
+            except TokenError as error:
+                if error.refused:
+                    return Blocked(str(error), token=True)
+                return Retryable(str(error), error.retry_after)
+            except DeliveryError as error:
+                return Retryable(str(error))
+            return classify(answer.status_code, answer.headers, answer.content, count=count)
+
+    def get(self, path: str, **parameters: str | int | None) -> Any:
+        """Get JSON below the data mart's address; `path` is empty or begins with a slash.
+
+        Raises:
+            DeliveryError: no answer, or not a 200 with JSON.
+        """
+        with _untraced():
+            answer = self._send("GET", path, params=parameters)
+        if answer.status_code != 200:
+            raise DeliveryError(f"GET {self._base}{path}: HTTP {answer.status_code}")
+        try:
+            return answer.json()
+        except ValueError:
+            raise DeliveryError(f"GET {self._base}{path}: the answer is not JSON") from None
+
+    def kind(self) -> str:
+        """`scorespan` for our own mart, `openscale` for the hosted one: set, or asked for.
+
+        Raises:
+            DeliveryError: it had to be asked for, and there was no usable answer.
+        """
+        if self._settings.data_mart_kind is not None:
+            return self._settings.data_mart_kind
+        details = self.get("")
+        return "scorespan" if isinstance(details, dict) and "scorespan" in details else "openscale"
+
+    def forget_token(self) -> None:
+        """Use a new token for the next request."""
+        self._tokens.forget()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {
+            "Authorization": f"Bearer {self._tokens.token()}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+        try:
+            return self._session.request(
+                method,
+                self._base + path,
+                headers=headers,
+                timeout=self._settings.timeout_seconds,
+                allow_redirects=False,
+                auth=NoAuth(),
+                **options,
+            )
+        except requests.RequestException as error:
+            # The text of the library's error may hold the address with its query; the kind is enough.
+            raise DeliveryError(f"no answer from {self._base}: {type(error).__name__}") from error
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    current = context.get_current()
+    for key in _SUPPRESS_KEYS:
+        current = context.set_value(key, True, current)
+    token = context.attach(current)
+    try:
+        yield
+    finally:
+        context.detach(token)

@@ -1,0 +1,243 @@
+"""Settings: one frozen table of variables, types and defaults.
+
+Keyword arguments win over `SCORESPAN_*` environment variables, and those over the defaults. The
+README's list is generated from this table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from scorespan.errors import SettingsError
+
+PREFIX = "SCORESPAN_"
+_T = TypeVar("_T")
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Secret(str):
+    """A string that never shows itself: `repr` is masked; use `str(secret)` where it is sent."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value.strip()
+
+
+def _url(value: str) -> str:
+    value = value.strip().rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://mart.example.com")
+    if parts.username or parts.password:
+        raise ValueError("must not hold credentials; use SCORESPAN_API_KEY or SCORESPAN_USERNAME")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query or fragment")
+    return value
+
+
+def _flag(value: str) -> bool:
+    word = value.strip().lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise ValueError("must be a whole number, 0 or more")
+    return number
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < float("inf"):
+        raise ValueError("must be a number of seconds, 0 or more")
+    return number
+
+
+def _bytes(value: str) -> int:
+    number = _count(value)
+    if number < 1024 * 1024:
+        raise ValueError("must be a number of bytes, 1048576 or more")
+    return number
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.strip() not in allowed:
+            raise ValueError(f"must be one of: {', '.join(allowed)}")
+        return value.strip()
+
+    return parse
+
+
+def _setting(parse: Callable[[str], _T], default: Any, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"parse": parse, "doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, already checked; build it with `Settings.load`.
+
+    Times are seconds unless the name ends in `_ms`. Secrets are masked in `repr`.
+    """
+
+    data_mart_url: str | None = _setting(_url, None, "address of the data mart")
+    data_mart_id: str | None = _setting(_text, None, "id of the data mart")
+    data_mart_kind: str | None = _setting(
+        _one_of("scorespan", "openscale"),
+        None,
+        "`scorespan` or `openscale`; unset: asked once of the data mart",
+    )
+    api_key: Secret | None = _setting(
+        lambda value: Secret(_text(value)), None, "API key, exchanged for a token"
+    )
+    username: str | None = _setting(_text, None, "user name, with the password instead of a key")
+    password: Secret | None = _setting(
+        lambda value: Secret(_text(value)), None, "password of that user"
+    )
+    token: Secret | None = _setting(
+        lambda value: Secret(_text(value)), None, "ready-made bearer token, never renewed"
+    )
+    token_url: str | None = _setting(
+        _url, None, "where tokens come from; unset: by the data mart's address"
+    )
+    api_version: str = _setting(_one_of("v1"), "v1", "version of the data mart's API: `v1`")
+    binding_id: str | None = _setting(_text, None, "service binding of spans that name none")
+    subscription_id: str | None = _setting(_text, None, "subscription of spans that name none")
+    deployment_id: str = _setting(
+        _text, "generic_deployment", "deployment of spans that name none"
+    )
+    spool_dir: Path | None = _setting(
+        lambda value: Path(_text(value)).expanduser(),
+        None,
+        "spool root; unset: `$XDG_STATE_HOME/scorespan`, else `~/.local/state/scorespan`, "
+        "for root `/var/lib/scorespan`",
+    )
+    spool_max_bytes: int = _setting(_bytes, 4 * 1024**3, "bound of the spool, in bytes")
+    full_wait_ms: int = _setting(
+        _count, 0, "how long a scoring may wait for room in a full spool, in ms"
+    )
+    shutdown_seconds: float = _setting(
+        _seconds, 2.0, "how long shutdown drains; the rest stays on disk for the next start"
+    )
+    timeout_seconds: float = _setting(_seconds, 30.0, "how long one answer of the mart may take")
+    allow_http: bool = _setting(
+        _flag, False, "1: send credentials over plain http to other hosts than this one"
+    )
+    ca_file: Path | None = _setting(
+        lambda value: Path(_text(value)), None, "certificates to trust instead of the system's"
+    )
+
+    @classmethod
+    def load(
+        cls, arguments: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Settings from keyword arguments, then the environment, then the defaults.
+
+        An argument that is None counts as not given; an empty variable as unset.
+
+        Raises:
+            SettingsError: a value is wrong, or an argument has no such name.
+        """
+        environ = os.environ if environ is None else environ
+        given = {key: value for key, value in (arguments or {}).items() if value is not None}
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            variable = variable_name(field.name)
+            raw = given.pop(field.name, environ.get(variable) or None)
+            if raw is None:
+                continue
+            text = str(int(raw)) if isinstance(raw, bool) else str(raw)
+            try:
+                values[field.name] = field.metadata["parse"](text)
+            except ValueError as error:
+                problem = str(error)
+                if "must" not in problem:
+                    problem = "must be a number"
+                shown = "" if "Secret" in str(field.type) else f" (it is {text!r})"
+                raise SettingsError(variable, problem + shown) from None
+        if given:
+            name = next(iter(given))
+            raise SettingsError(variable_name(name), "there is no such setting")
+        return cls(**values)
+
+    def check_delivery(self) -> None:
+        """Check that these settings are enough to reach a data mart.
+
+        Raises:
+            SettingsError: names the first variable that is missing or contradicts another.
+        """
+        for name, needed in (
+            ("data_mart_url", self.data_mart_url),
+            ("data_mart_id", self.data_mart_id),
+        ):
+            if needed is None:
+                raise SettingsError(variable_name(name), "is required to deliver to a data mart")
+        ways = [
+            name
+            for name, value in (
+                ("api_key", self.api_key),
+                ("password", self.password),
+                ("token", self.token),
+            )
+            if value is not None
+        ]
+        if not ways:
+            raise SettingsError(
+                "SCORESPAN_API_KEY",
+                "no credentials; set it, or SCORESPAN_USERNAME and SCORESPAN_PASSWORD, "
+                "or SCORESPAN_TOKEN",
+            )
+        if len(ways) > 1:
+            both = " and ".join(variable_name(name) for name in ways)
+            raise SettingsError(variable_name(ways[0]), f"{both} are set; only one may be")
+        if (self.username is None) != (self.password is None):
+            missing = "username" if self.username is None else "password"
+            raise SettingsError(variable_name(missing), "user name and password go together")
+        for name, url in (("data_mart_url", self.data_mart_url), ("token_url", self.token_url)):
+            if url is not None and not self.allow_http and not _private(url):
+                raise SettingsError(
+                    variable_name(name),
+                    f"credentials would travel unencrypted to {url}; use https, "
+                    "or set SCORESPAN_ALLOW_HTTP=1",
+                )
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise SettingsError("SCORESPAN_CA_FILE", f"there is no file {self.ca_file}")
+
+
+def _private(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+
+
+def variable_name(name: str) -> str:
+    """Name of the environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def markdown_table() -> str:
+    """The README's settings table."""
+    lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(Settings):
+        default = "" if field.default is None else f"`{field.default}`"
+        if isinstance(field.default, bool):
+            default = f"`{int(field.default)}`"
+        lines.append(f"| `{variable_name(field.name)}` | {default} | {field.metadata['doc']} |")
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""Acks: which entries of a segment are settled.
+
+A file beside the segment, of fixed-size items appended one by one: ``first:u64 last:u64
+crc32:u32``, each a run of settled sequences. Losing it, or a part of it, costs duplicates only, and
+those the mart's key removes; so it is never synced.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from zlib import crc32
+
+SUFFIX = ".acks"
+_RUN = struct.Struct("<QQ")
+_CHECK = struct.Struct("<I")
+_SIZE = _RUN.size + _CHECK.size
+
+
+def acks_path(segment: Path) -> Path:
+    """The acks file that belongs to a segment."""
+    return segment.with_suffix(SUFFIX)
+
+
+def append_acks(segment: Path, sequences: Iterable[int]) -> None:
+    """Mark entries as settled.
+
+    Raises:
+        OSError: nothing is lost by that; the entries are delivered again after a restart.
+    """
+    items = []
+    for first, last in _runs(sequences):
+        run = _RUN.pack(first, last)
+        items.append(run + _CHECK.pack(crc32(run)))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    descriptor = os.open(acks_path(segment), flags, 0o600)
+    try:
+        os.write(descriptor, b"".join(items))
+    finally:
+        os.close(descriptor)
+
+
+class Acked:
+    """The settled sequences of a segment, as its acks file tells."""
+
+    def __init__(self, segment: Path) -> None:
+        self._runs: list[tuple[int, int]] = []
+        try:
+            content = acks_path(segment).read_bytes()
+        except OSError:
+            content = b""
+        for start in range(0, len(content) - _SIZE + 1, _SIZE):
+            run = content[start : start + _RUN.size]
+            if _CHECK.unpack_from(content, start + _RUN.size)[0] == crc32(run):
+                self._runs.append(_RUN.unpack(run))
+        self._runs.sort()
+
+    def __contains__(self, sequence: int) -> bool:
+        return any(first <= sequence <= last for first, last in self._runs)
+
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
+
+def _runs(sequences: Iterable[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for sequence in sorted(sequences):
+        if runs and runs[-1][1] + 1 == sequence:
+            runs[-1] = (runs[-1][0], sequence)
+        else:
+            runs.append((sequence, sequence))
+    return runs

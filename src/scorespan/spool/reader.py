@@ -1,0 +1,150 @@
+"""The reader of one directory: claims entries, and forgets them when they are settled.
+
+Used by one thread at a time. Memory is bounded by one claim, whatever the backlog.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from scorespan.spool.acks import Acked, acks_path, append_acks
+from scorespan.spool.frames import FLAGS_OF_SPOOL
+from scorespan.spool.segment import number_of, read_segment, segments_of
+
+READ_BYTES = 1024 * 1024
+
+
+class Entry(NamedTuple):
+    """A claimed entry. `segment` and `sequence` name it in its directory."""
+
+    segment: Path
+    sequence: int
+    body: bytes
+
+
+class Extent(NamedTuple):
+    """How far the segment that is being written may be read."""
+
+    number: int
+    size: int
+
+
+class _Reading:
+    """How far one segment has been read and settled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.acked = Acked(path)
+        self.claimed: set[int] = set()
+        self.complete = False
+
+
+class DirectoryReader:
+    """Reads a directory's segments in order.
+
+    Args:
+        directory: the directory.
+        extent: tells the segment that is being written and its size; None from it, or no
+            callable: nobody writes here any more.
+        on_damage: called with the segment and the number of bytes that are no entries.
+        on_removed: called with the bytes that a finished segment gave back.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        extent: Callable[[], Extent | None] | None = None,
+        on_damage: Callable[[Path, int], None],
+        on_removed: Callable[[int], None],
+    ) -> None:
+        self.directory = directory
+        self._extent = extent
+        self._on_damage = on_damage
+        self._on_removed = on_removed
+        self._open: dict[Path, _Reading] = {}
+
+    def claim(self, max_bytes: int, max_entries: int) -> list[Entry]:
+        """The next unsettled entries, oldest first; empty where there are none now.
+
+        An entry is claimed once; it comes again only after a restart. One entry may be larger than
+        `max_bytes`; then it comes alone.
+        """
+        entries: list[Entry] = []
+        taken = 0
+        live = self._extent() if self._extent is not None else None
+        for path in segments_of(self.directory):
+            if len(entries) >= max_entries or taken >= max_bytes:
+                break
+            if live is not None and number_of(path) > live.number:
+                break
+            reading = self._open.setdefault(path, _Reading(path))
+            writing = live is not None and number_of(path) == live.number
+            while not reading.complete and len(entries) < max_entries and taken < max_bytes:
+                end = live.size if live is not None and writing else path.stat().st_size
+                if reading.offset >= end:
+                    reading.complete = not writing
+                    break
+                new = self._read(reading, end, max_bytes - taken, max_entries - len(entries))
+                entries += new
+                taken += sum(len(entry.body) for entry in new)
+            self._forget_if_done(reading)
+        return entries
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Mark entries as settled; a segment whose entries all are is deleted.
+
+        Raises:
+            OSError: the acks could not be written; the entries come again after a restart.
+        """
+        by_segment: dict[Path, list[int]] = {}
+        for entry in entries:
+            by_segment.setdefault(entry.segment, []).append(entry.sequence)
+        for segment, sequences in by_segment.items():
+            reading = self._open[segment]
+            reading.claimed.difference_update(sequences)
+            if self._forget_if_done(reading):
+                continue
+            append_acks(segment, sequences)
+
+    def drained(self) -> bool:
+        """Whether nothing is left in the directory; only where nobody writes."""
+        return not segments_of(self.directory)
+
+    def _read(
+        self, reading: _Reading, end: int, max_bytes: int, max_entries: int
+    ) -> list[Entry]:
+        read = read_segment(
+            reading.path,
+            reading.offset,
+            end,
+            max_bytes=min(max_bytes, READ_BYTES),
+            max_frames=max_entries,
+        )
+        reading.offset = read.offset
+        for damage in read.damage:
+            self._on_damage(reading.path, damage.end - damage.start)
+        entries = [
+            Entry(reading.path, found.sequence, found.body)
+            for found in read.frames
+            if not found.flags & FLAGS_OF_SPOOL and found.sequence not in reading.acked
+        ]
+        reading.claimed.update(entry.sequence for entry in entries)
+        return entries
+
+    def _forget_if_done(self, reading: _Reading) -> bool:
+        if not reading.complete or reading.claimed:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            size = reading.path.stat().st_size
+            reading.path.unlink()
+            self._on_removed(size)
+        # Behind the segment, so that a crash between the two leaves acks without a segment,
+        # never a segment whose settled entries come again.
+        acks_path(reading.path).unlink(missing_ok=True)
+        self._open.pop(reading.path, None)
+        return True

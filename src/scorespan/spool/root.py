@@ -1,0 +1,164 @@
+"""The spool root: the place on disk, and who owns which directory in it.
+
+::
+
+    root/
+      w-<pid>-<uuid>/    one process's entries, held by flock on its file `owner`
+        owner            JSON: pid, route, created
+        00000001.segment, 00000001.acks, ...
+        status.json      counts, rewritten at most once a second
+      dead/              dead letters
+      withheld/          failed scorings that the data mart has no place for
+      ledger/            what became of every record
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import time
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from scorespan.errors import SettingsError
+
+_PREFIX = "w-"
+_OWNER = "owner"
+
+
+class Route(NamedTuple):
+    """Where records go: mart URL, data mart id, API version."""
+
+    url: str
+    data_mart_id: str
+    api_version: str = "v1"
+
+
+class OwnedDirectory:
+    """A directory of the root that this process holds. Another process cannot hold it, too."""
+
+    def __init__(self, path: Path, route: Route, descriptor: int) -> None:
+        self.path = path
+        self.route = route
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let go; the entries stay for whoever holds it next. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> None:
+        """Remove the directory, which holds nothing any more, and let go."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
+
+
+def default_root() -> Path:
+    """The root where no setting names one."""
+    state_home = os.environ.get("XDG_STATE_HOME")
+    if state_home:
+        return Path(state_home) / "scorespan"
+    if os.geteuid() == 0:
+        return Path("/var/lib/scorespan")
+    return Path.home() / ".local/state/scorespan"
+
+
+def prepare_root(root: Path) -> None:
+    """Make the root and check that it can be used.
+
+    Raises:
+        SettingsError: it cannot be made or written, or belongs to somebody else.
+    """
+    variable = "SCORESPAN_SPOOL_DIR"
+    try:
+        for path in (root, root / "dead", root / "withheld", root / "ledger"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.stat()
+        if found.st_uid != os.geteuid():
+            raise SettingsError(variable, f"{root} belongs to another user (uid {found.st_uid})")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            root.chmod(0o700)
+        probe = root / f".probe-{uuid.uuid4().hex}"
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            variable, f"the spool root {root} cannot be used: {error.strerror or error}"
+        ) from error
+
+
+def create_directory(root: Path, route: Route) -> OwnedDirectory:
+    """Make a directory of this process's own and hold it."""
+    # Held before it gets its name, so that nobody can take it for an orphan in between.
+    hidden = root / f".new-{uuid.uuid4().hex}"
+    hidden.mkdir(mode=0o700)
+    descriptor = os.open(hidden / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    owner = {"pid": os.getpid(), "route": list(route), "created": time.time()}
+    os.write(descriptor, orjson.dumps(owner))
+    path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+    hidden.rename(path)
+    return OwnedDirectory(path, route, descriptor)
+
+
+def directories(root: Path) -> list[Path]:
+    """Every process's directory, oldest first."""
+    found = [path for path in root.glob(_PREFIX + "*") if path.is_dir()]
+    return sorted(found, key=lambda path: (_created(path), path.name))
+
+
+def route_of(directory: Path) -> Route | None:
+    """The route written in a directory; None where that cannot be read."""
+    try:
+        return Route(*orjson.loads((directory / _OWNER).read_bytes())["route"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def take_orphan(directory: Path, route: Route) -> OwnedDirectory | None:
+    """Hold a directory whose process is gone, if it is one and has this route."""
+    if route_of(directory) != route:
+        return None
+    try:
+        descriptor = os.open(directory / _OWNER, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A former owner may have removed the directory between the open and the lock.
+        still_there = os.stat(directory / _OWNER).st_ino == os.fstat(descriptor).st_ino
+    except OSError:
+        still_there = False
+    if not still_there:
+        os.close(descriptor)
+        return None
+    return OwnedDirectory(directory, route, descriptor)
+
+
+def is_owned(directory: Path) -> bool:
+    """Whether some living process holds the directory."""
+    try:
+        descriptor = os.open(directory / _OWNER, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _created(directory: Path) -> float:
+    try:
+        return float(orjson.loads((directory / _OWNER).read_bytes())["created"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0

@@ -1,0 +1,276 @@
+"""The spool of one process: put at one end, claim and settle at the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
+from scorespan.spool.dead import sync_folder
+from scorespan.spool.frames import HEAD_SIZE
+from scorespan.spool.reader import DirectoryReader, Entry, Extent
+from scorespan.spool.root import (
+    OwnedDirectory,
+    Route,
+    create_directory,
+    directories,
+    take_orphan,
+)
+from scorespan.spool.segment import SUFFIX, SegmentWriter
+from scorespan.telemetry import RepeatedLog
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_SECONDS = 60.0
+SYNC_SECONDS = 0.04
+ADOPT_SECONDS = 5.0
+
+
+class Spool:
+    """Entries on disk between the caller and the data mart.
+
+    `put` may be called by any thread; `claim`, `settle` and `adopt` by one, the worker's. A thread
+    of the spool's own syncs what was put within 50 ms and opens new segments, so that a put is one
+    `write(2)` and nothing else.
+
+    Args:
+        root: the spool root, prepared.
+        route: where the entries go; only orphans of the same route are adopted.
+        max_bytes: bound of the root, in bytes.
+        full_wait: seconds that a put may wait for room.
+        log: where faults are reported.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        route: Route,
+        *,
+        max_bytes: int,
+        full_wait: float = 0.0,
+        log: RepeatedLog | None = None,
+    ) -> None:
+        self.root = root
+        self._route = route
+        self._max_bytes = max_bytes
+        self._full_wait = full_wait
+        self._log = log or RepeatedLog()
+        self._owned = create_directory(root, route)
+        # Two counters, so that each has one lock: callers write, the worker removes.
+        self._written = _bytes_under(root)
+        self._removed = 0
+        self.damaged_bytes = 0
+        self._room = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._next = 1
+        self._segment = self._new_segment(1)
+        self._written += self._segment.size
+        self._opened = time.monotonic()
+        self._names_synced = False
+        self._dirty = False
+        self._closed = False
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self.arrived = threading.Event()
+        self._own = self._reader(self._owned.path, self._extent)
+        self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
+        self._claimed: dict[Path, DirectoryReader] = {}
+        self._syncer = threading.Thread(
+            target=self._sync_loop, name="scorespan-sync", daemon=True
+        )
+        self._syncer.start()
+
+    @property
+    def path(self) -> Path:
+        """This process's directory."""
+        return self._owned.path
+
+    @property
+    def name(self) -> str:
+        """The name of this process's directory in the root."""
+        return self._owned.path.name
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the root holds, as far as this process knows."""
+        return self._written - self._removed
+
+    def put(self, pieces: Sequence[bytes]) -> None:
+        """Write one entry; when this returns it survives the death of the process.
+
+        Raises:
+            SpoolFullError: the bound is reached, or the disk is full; nothing was kept.
+            SpoolClosedError: after `close`.
+            SpoolError: the file could not be written; nothing was kept.
+        """
+        size = HEAD_SIZE + sum(map(len, pieces))
+        if not self._has_room(size) and not self._wait_for_room(size):
+            raise SpoolFullError(f"the spool holds {self.bytes} of {self._max_bytes} bytes")
+        with self._lock:
+            if self._closed:
+                raise SpoolClosedError("the spool is closed")
+            try:
+                self._written += self._segment.append(self._next, pieces)
+            except OSError as error:
+                raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
+            self._next += 1
+        if not self._dirty:
+            self._dirty = True
+            self._wake.set()
+
+    def claim(self, max_bytes: int, max_entries: int) -> list[Entry]:
+        """Entries that are not settled yet, oldest first; the dead owners' before our own."""
+        for owned, reader in list(self._adopted):
+            entries = self._claim_of(reader, max_bytes, max_entries)
+            if entries:
+                return entries
+            if reader.drained():
+                owned.remove()
+                self._adopted.remove((owned, reader))
+        return self._claim_of(self._own, max_bytes, max_entries)
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Mark claimed entries as settled: they never come again.
+
+        A failure to write this down is logged; it costs a resend after a restart, no more.
+        """
+        by_reader: dict[DirectoryReader, list[Entry]] = {}
+        for entry in entries:
+            by_reader.setdefault(self._claimed[entry.segment.parent], []).append(entry)
+        for reader, settled in by_reader.items():
+            try:
+                reader.settle(settled)
+            except OSError as error:
+                self._log.warning("acks", "spool: acks not written: %s", error.strerror)
+
+    def adopt(self) -> None:
+        """Take over directories whose process is gone and whose route is ours."""
+        for directory in directories(self.root):
+            owned = take_orphan(directory, self._route)
+            if owned is not None:
+                self._adopted.append((owned, self._reader(directory, None)))
+
+    def close(self) -> None:
+        """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._stop.set()
+        self._wake.set()
+        self._syncer.join(timeout=5)
+        self._sync()
+        self._segment.close()
+        for owned, reader in self._adopted:
+            owned.remove() if reader.drained() else owned.release()
+        self._finish_own()
+
+    def abandon(self) -> None:
+        """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
+        self._closed = True
+        self._stop.set()
+        self._segment.close()
+        for owned in (self._owned, *(owned for owned, _ in self._adopted)):
+            owned.release()
+
+    def _finish_own(self) -> None:
+        """Remove our directory where nothing waits in it; else the next process adopts it."""
+        if not self._claim_of(self._own, 1, 1) and self._own.drained():
+            self._owned.remove()
+        else:
+            self._owned.release()
+
+    def _claim_of(
+        self, reader: DirectoryReader, max_bytes: int, max_entries: int
+    ) -> list[Entry]:
+        entries = reader.claim(max_bytes, max_entries)
+        self._claimed[reader.directory] = reader
+        return entries
+
+    def _reader(
+        self, directory: Path, extent: Callable[[], Extent | None] | None
+    ) -> DirectoryReader:
+        return DirectoryReader(
+            directory, extent=extent, on_damage=self._damaged, on_removed=self._gave_back
+        )
+
+    def _extent(self) -> Extent | None:
+        with self._lock:
+            return None if self._closed else Extent(self._segment.number, self._segment.size)
+
+    def _new_segment(self, number: int) -> SegmentWriter:
+        header = {
+            "owner": self.name,
+            "route": list(self._route),
+            "created": time.time(),
+        }
+        path = self._owned.path / f"{number:08d}{SUFFIX}"
+        return SegmentWriter(path, number, header)
+
+    def _damaged(self, segment: Path, size: int) -> None:
+        self.damaged_bytes += size
+        self._log.warning(
+            "damage", "spool: %d bytes of %s/%s are damaged; the rest is kept",
+            size, segment.parent.name, segment.name,
+        )
+
+    def _gave_back(self, size: int) -> None:
+        with self._room:
+            self._removed += size
+            self._room.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return self._written - self._removed + size <= self._max_bytes
+
+    def _wait_for_room(self, size: int) -> bool:
+        if self._full_wait <= 0:
+            return False
+        with self._room:
+            return self._room.wait_for(
+                lambda: self._closed or self._has_room(size), self._full_wait
+            )
+
+    def _sync(self) -> None:
+        """Bring what was put to the disk; open the next segment where it is time to."""
+        self._dirty = False
+        segment = self._segment
+        age = time.monotonic() - self._opened
+        if segment.count and (segment.size > SEGMENT_BYTES or age > SEGMENT_SECONDS):
+            self._roll(segment)
+        else:
+            segment.sync()
+        if not self._names_synced:
+            sync_folder(self._owned.path)
+            sync_folder(self.root)
+            self._names_synced = True
+
+    def _roll(self, segment: SegmentWriter) -> None:
+        following = self._new_segment(segment.number + 1)
+        with self._lock:
+            self._segment = following
+            self._written += following.size
+            self._opened = time.monotonic()
+        segment.seal()
+        segment.sync()
+        segment.close()
+        self._names_synced = False
+
+    def _sync_loop(self) -> None:
+        while self._wake.wait() and not self._stop.wait(SYNC_SECONDS):
+            self._wake.clear()
+            try:
+                self._sync()
+            except OSError as error:
+                self._log.warning("sync", "spool: sync failed: %s", error.strerror)
+            self.arrived.set()
+
+
+def _bytes_under(root: Path) -> int:
+    total = 0
+    for path in root.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total
