@@ -22,7 +22,7 @@ Anything else cannot be a body: the outcome has a `problem` and no text. Nothing
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -118,9 +118,7 @@ def _of_frame(frame: Any) -> dict[str, object]:
     return {"fields": [str(label) for label in frame.columns], "values": list(rows)}
 
 
-def _of_list(
-    items: Sequence[Any], name: str, feature_names: Sequence[str] | None
-) -> object:
+def _of_list(items: Sequence[Any], name: str, feature_names: Sequence[str] | None) -> object:
     if items and all(isinstance(item, (list, tuple)) or _is_vector(item) for item in items):
         rows = [item.tolist() if _is_vector(item) else item for item in items]
         width = len(rows[0])
@@ -170,12 +168,10 @@ class _Notes:
         self._counts[change] = self._counts.get(change, 0) + 1
 
     def lines(self) -> tuple[str, ...]:
-        return tuple(
-            f"{self._name}: {count} x {change}" for change, count in self._counts.items()
-        )
+        return tuple(f"{self._name}: {count} x {change}" for change, count in self._counts.items())
 
 
-def _plain(value: Any, notes: _Notes, depth: int) -> object:  # noqa: C901, PLR0911, PLR0912 - one branch for each kind of value reads best in one place
+def _plain(value: Any, notes: _Notes, depth: int) -> object:  # noqa: C901, PLR0912 - one branch for each kind of value reads best in one place
     """The value with everything orjson cannot write turned into what JSON can hold."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"nested deeper than {_MAX_DEPTH}")
@@ -196,13 +192,11 @@ def _plain(value: Any, notes: _Notes, depth: int) -> object:  # noqa: C901, PLR0
         notes.add(f"{value} became null")
         return None
     if isinstance(value, Mapping):
-        return {
-            _plain_key(key): _plain(item, notes, depth + 1) for key, item in value.items()
-        }
+        return {_plain_key(key): _plain(item, notes, depth + 1) for key, item in value.items()}
     if type(value).__name__ in {"NaTType", "NAType"}:
         notes.add(f"{value} became null")
         return None
-    if isinstance(value, (datetime.date, datetime.time)):
+    if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
     if isinstance(value, bytes):
         return _plain_text(value.decode())
@@ -232,6 +226,6 @@ def _plain_key(key: object) -> str:
         return str(key)
     if key is None or isinstance(key, bool):
         return json.dumps(key)
-    if isinstance(key, (int, float, datetime.date)):
+    if isinstance(key, (int, float, dt.date)):
         return str(key)
     raise TypeError(f"a key of type {type(key).__name__}")

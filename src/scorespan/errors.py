@@ -13,8 +13,8 @@
     │   └── TokenError           no token could be had
     └── MartError                a request to the self-hosted mart is refused; has a status
 
-An error that is about one record is a *value*: conversion returns it and the worker dead-letters the
-entry with it. Only `configure()` and commands raise towards a user.
+An error that is about one record is a *value*: conversion returns it and the worker dead-letters
+the entry with it. Only `configure()` and commands raise towards a user.
 """
 
 from __future__ import annotations

@@ -121,9 +121,7 @@ class Settings:
     api_version: str = _setting(_one_of("v1"), "v1", "version of the data mart's API: `v1`")
     binding_id: str | None = _setting(_text, None, "service binding of spans that name none")
     subscription_id: str | None = _setting(_text, None, "subscription of spans that name none")
-    deployment_id: str = _setting(
-        _text, "generic_deployment", "deployment of spans that name none"
-    )
+    deployment_id: str = _setting(_text, "generic_deployment", "deployment of spans that name none")
     spool_dir: Path | None = _setting(
         lambda value: Path(_text(value)).expanduser(),
         None,

@@ -19,7 +19,9 @@ class RepeatedLog:
     Threads may share it. It never raises.
     """
 
-    def __init__(self, *, period: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, period: float = 60.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._period = period
         self._clock = clock
         self._lock = threading.Lock()

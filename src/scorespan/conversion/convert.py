@@ -20,9 +20,7 @@ from scorespan.record import (
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _KEPT_ANSWER = 4096
 """Bytes of a failed scoring's answer that are kept beside its error."""
 
@@ -108,7 +106,7 @@ def _extras(span: ScoringSpan, notes: tuple[str, ...]) -> dict[str, object]:
         "trace_id": span.trace_id,
         "span_id": span.span_id,
     }
-    for name, value in (
+    optional = (
         ("model", span.model_name),
         ("model_version", span.model_version),
         ("client_id", span.client_id),
@@ -116,9 +114,8 @@ def _extras(span: ScoringSpan, notes: tuple[str, ...]) -> dict[str, object]:
         ("sequence", span.sequence),
         ("service_name", span.service_name),
         ("service_instance_id", span.service_instance_id),
-    ):
-        if value is not None:
-            extras[name] = value
+    )
+    extras.update({name: value for name, value in optional if value is not None})
     if span.failed:
         error: dict[str, object] = {"type": span.error_type, "message": span.error_message}
         if span.response is not None:

@@ -26,9 +26,7 @@ _resource_seen: tuple[Resource | None, Mapping[str, Any]] = (None, _NOTHING)
 def is_scoring_span(span: ReadableSpan) -> bool:
     """Whether the span has a request, a response or a scoring id."""
     found = span.attributes or _NOTHING
-    return (
-        attributes.REQUEST in found or attributes.RESPONSE in found or attributes.ID in found
-    )
+    return attributes.REQUEST in found or attributes.RESPONSE in found or attributes.ID in found
 
 
 def read_sdk(span: ReadableSpan) -> ScoringSpan:

@@ -126,16 +126,16 @@ class TokenSource:
         try:
             body = answer.json()
             token = body.get("access_token") or body["accessToken"]
-            if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-                raise TypeError("the token is no text")
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise TokenError(f"no token in the answer of {url}", refused=True) from None
+            token = None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise TokenError(f"no token in the answer of {url}", refused=True)
         lifetime = self._lifetime(token, body)
         self._renew_at = self._clock() + lifetime - min(lifetime * _EARLY_SHARE, _EARLY_MOST)
         return token
 
     def _lifetime(self, token: str, body: dict[str, Any]) -> float:
-        """Seconds the token lives: issued to expiry, so that a wrong local clock does not matter."""
+        """Seconds from issue to expiry, so that a wrong local clock does not matter."""
         claims = _claims(token)
         try:
             if "expires_in" in body:

@@ -104,7 +104,7 @@ class MartClient:
                 **options,
             )
         except requests.RequestException as error:
-            # The text of the library's error may hold the address with its query; the kind is enough.
+            # The library's own text may hold the address with its query; the kind is enough.
             raise DeliveryError(f"no answer from {self._base}: {type(error).__name__}") from error
 
 

@@ -34,9 +34,9 @@ class Retryable(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One record that the mart named, by its index in the list."""
+    """One record that the mart named, by its position in the list."""
 
-    index: int
+    position: int
     code: str
     message: str
 

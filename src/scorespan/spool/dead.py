@@ -1,7 +1,7 @@
 """Dead letters: entries that did not become records, with the reason, each in a file of its own.
 
-A file is one line of JSON (reason, status, answer, attempts, time) and then the entry as it was put.
-Nothing here is ever deleted by itself.
+A file is one line of JSON (reason, status, answer, attempts, time) and then the entry as it was
+put. Nothing here is ever deleted by itself.
 """
 
 from __future__ import annotations

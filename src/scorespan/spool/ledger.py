@@ -2,7 +2,10 @@
 
 One file of JSON lines for each process, appended before the entry is settled::
 
-    {"o": "stored", "s": subscription, "d": deployment, "p": producer, "r": [[sequence, id, minute]]}
+    {"o": "stored", "s": subscription, "d": deployment, "p": producer,
+     "r": [[sequence, scoring id, minute], ...]}
+
+    {"o": "scored", "p": producer, "n": the highest number that this producer gave}
 
 A crash between ledger and settling leaves a line twice; readers count names, not lines. `minute` is
 the scoring timestamp's, in minutes since the epoch.
@@ -11,7 +14,7 @@ the scoring timestamp's, in minutes since the epoch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +22,7 @@ import orjson
 
 SUFFIX = ".ledger"
 
+SCORED = "scored"
 STORED = "stored"
 DEAD_LETTERED = "dead-lettered"
 WITHHELD = "withheld"
@@ -62,6 +66,15 @@ class Ledger:
             )
             for (outcome, subscription, deployment, producer), records in groups.items()
         )
+        self._write(lines)
+
+    def append_scored(self, producer_id: str, highest: int) -> None:
+        """Write down how far a producer has counted."""
+        if highest:
+            line = {"o": SCORED, "p": producer_id, "n": highest}
+            self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def _write(self, lines: bytes) -> None:
         view = memoryview(lines)
         while view:
             view = view[os.write(self._fd, view) :]
@@ -77,22 +90,27 @@ class Ledger:
             self._fd = -1
 
 
-def read_ledgers(folder: Path) -> Iterator[LedgerItem]:
-    """Every item of every ledger file. A line that a crash has cut is skipped over."""
+class LedgerReading(NamedTuple):
+    """What the ledger files of a root say: records by name, and how far producers counted."""
+
+    items: list[LedgerItem]
+    scored: dict[str, int]
+
+
+def read_ledgers(folder: Path) -> LedgerReading:
+    """Every line of every ledger file. A line that a crash has cut is skipped over."""
+    items: list[LedgerItem] = []
+    scored: dict[str, int] = {}
     for path in sorted(folder.glob("*" + SUFFIX)):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    found = orjson.loads(line)
-                except ValueError:
-                    continue
-                for sequence, scoring_id, minute in found["r"]:
-                    yield LedgerItem(
-                        found["o"],
-                        found["s"],
-                        found["d"],
-                        found["p"],
-                        sequence,
-                        scoring_id,
-                        minute,
-                    )
+        for line in path.read_bytes().splitlines():
+            try:
+                found = orjson.loads(line)
+            except ValueError:
+                continue
+            producer_id = found["p"]
+            if found["o"] == SCORED:
+                scored[producer_id] = max(scored.get(producer_id, 0), found["n"])
+                continue
+            names = (found["o"], found["s"], found["d"], producer_id)
+            items.extend(LedgerItem(*names, *record) for record in found["r"])
+    return LedgerReading(items, scored)

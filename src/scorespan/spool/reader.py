@@ -111,13 +111,20 @@ class DirectoryReader:
                 continue
             append_acks(segment, sequences)
 
+    def release(self) -> None:
+        """Make claimed entries that are not settled claimable again."""
+        for reading in self._open.values():
+            if reading.claimed:
+                reading.offset = 0
+                reading.complete = False
+                reading.claimed.clear()
+                reading.acked = Acked(reading.path)
+
     def drained(self) -> bool:
         """Whether nothing is left in the directory; only where nobody writes."""
         return not segments_of(self.directory)
 
-    def _read(
-        self, reading: _Reading, end: int, max_bytes: int, max_entries: int
-    ) -> list[Entry]:
+    def _read(self, reading: _Reading, end: int, max_bytes: int, max_entries: int) -> list[Entry]:
         read = read_segment(
             reading.path,
             reading.offset,

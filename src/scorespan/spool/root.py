@@ -132,7 +132,7 @@ def take_orphan(directory: Path, route: Route) -> OwnedDirectory | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A former owner may have removed the directory between the open and the lock.
-        still_there = os.stat(directory / _OWNER).st_ino == os.fstat(descriptor).st_ino
+        still_there = (directory / _OWNER).stat().st_ino == os.fstat(descriptor).st_ino
     except OSError:
         still_there = False
     if not still_there:

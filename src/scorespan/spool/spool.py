@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.dead import sync_folder
@@ -25,6 +26,13 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 60.0
 SYNC_SECONDS = 0.04
 ADOPT_SECONDS = 5.0
+
+
+class Claim(NamedTuple):
+    """Claimed entries; `full` says that there may be more than the bounds allowed."""
+
+    entries: list[Entry]
+    full: bool
 
 
 class Spool:
@@ -75,10 +83,8 @@ class Spool:
         self.arrived = threading.Event()
         self._own = self._reader(self._owned.path, self._extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
-        self._claimed: dict[Path, DirectoryReader] = {}
-        self._syncer = threading.Thread(
-            target=self._sync_loop, name="scorespan-sync", daemon=True
-        )
+        self._readers: dict[Path, DirectoryReader] = {}
+        self._syncer = threading.Thread(target=self._sync_loop, name="scorespan-sync", daemon=True)
         self._syncer.start()
 
     @property
@@ -92,7 +98,7 @@ class Spool:
         return self._owned.path.name
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
         return self._written - self._removed
 
@@ -106,7 +112,7 @@ class Spool:
         """
         size = HEAD_SIZE + sum(map(len, pieces))
         if not self._has_room(size) and not self._wait_for_room(size):
-            raise SpoolFullError(f"the spool holds {self.bytes} of {self._max_bytes} bytes")
+            raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         with self._lock:
             if self._closed:
                 raise SpoolClosedError("the spool is closed")
@@ -119,16 +125,27 @@ class Spool:
             self._dirty = True
             self._wake.set()
 
-    def claim(self, max_bytes: int, max_entries: int) -> list[Entry]:
-        """Entries that are not settled yet, oldest first; the dead owners' before our own."""
-        for owned, reader in list(self._adopted):
-            entries = self._claim_of(reader, max_bytes, max_entries)
-            if entries:
-                return entries
-            if reader.drained():
-                owned.remove()
-                self._adopted.remove((owned, reader))
-        return self._claim_of(self._own, max_bytes, max_entries)
+    def claim(self, max_bytes: int, max_entries: int) -> Claim:
+        """Entries that are not settled yet, oldest first; dead owners' before our own.
+
+        An entry is claimed once; it comes again after `release` or a restart.
+        """
+        entries: list[Entry] = []
+        taken = 0
+        for reader in [*(reader for _, reader in self._adopted), self._own]:
+            if len(entries) >= max_entries or taken >= max_bytes:
+                break
+            found = reader.claim(max_bytes - taken, max_entries - len(entries))
+            self._readers[reader.directory] = reader
+            entries += found
+            taken += sum(len(entry.body) for entry in found)
+        self._drop_drained()
+        return Claim(entries, full=len(entries) >= max_entries or taken >= max_bytes)
+
+    def release(self) -> None:
+        """Make claimed entries that are not settled claimable again, after a fault of ours."""
+        for reader in [*(reader for _, reader in self._adopted), self._own]:
+            reader.release()
 
     def settle(self, entries: Iterable[Entry]) -> None:
         """Mark claimed entries as settled: they never come again.
@@ -137,19 +154,22 @@ class Spool:
         """
         by_reader: dict[DirectoryReader, list[Entry]] = {}
         for entry in entries:
-            by_reader.setdefault(self._claimed[entry.segment.parent], []).append(entry)
+            by_reader.setdefault(self._readers[entry.segment.parent], []).append(entry)
         for reader, settled in by_reader.items():
             try:
                 reader.settle(settled)
             except OSError as error:
                 self._log.warning("acks", "spool: acks not written: %s", error.strerror)
 
-    def adopt(self) -> None:
-        """Take over directories whose process is gone and whose route is ours."""
+    def adopt(self) -> list[Path]:
+        """Take over directories whose process is gone and whose route is ours; says which."""
+        taken = []
         for directory in directories(self.root):
             owned = take_orphan(directory, self._route)
             if owned is not None:
                 self._adopted.append((owned, self._reader(directory, None)))
+                taken.append(directory)
+        return taken
 
     def close(self) -> None:
         """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent."""
@@ -176,17 +196,17 @@ class Spool:
 
     def _finish_own(self) -> None:
         """Remove our directory where nothing waits in it; else the next process adopts it."""
-        if not self._claim_of(self._own, 1, 1) and self._own.drained():
+        if not self._own.claim(1, 1) and self._own.drained():
             self._owned.remove()
         else:
             self._owned.release()
 
-    def _claim_of(
-        self, reader: DirectoryReader, max_bytes: int, max_entries: int
-    ) -> list[Entry]:
-        entries = reader.claim(max_bytes, max_entries)
-        self._claimed[reader.directory] = reader
-        return entries
+    def _drop_drained(self) -> None:
+        for owned, reader in list(self._adopted):
+            if reader.drained():
+                owned.remove()
+                self._adopted.remove((owned, reader))
+                self._readers.pop(reader.directory, None)
 
     def _reader(
         self, directory: Path, extent: Callable[[], Extent | None] | None
@@ -211,8 +231,11 @@ class Spool:
     def _damaged(self, segment: Path, size: int) -> None:
         self.damaged_bytes += size
         self._log.warning(
-            "damage", "spool: %d bytes of %s/%s are damaged; the rest is kept",
-            size, segment.parent.name, segment.name,
+            "damage",
+            "spool: %d bytes of %s/%s are damaged; the rest is kept",
+            size,
+            segment.parent.name,
+            segment.name,
         )
 
     def _gave_back(self, size: int) -> None:

@@ -1,0 +1,160 @@
+"""Settling: what became of an entry is written down, then the entry is done.
+
+The order is what makes it safe: the dead letter, then the ledger, then the spool. A crash in
+between repeats a step; it never skips one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from scorespan import producer
+from scorespan.delivery.batch import Item
+from scorespan.spool.dead import DeadLetter, write_letters
+from scorespan.spool.ledger import (
+    DEAD_LETTERED,
+    OUTCOMES,
+    REFUSED,
+    SUFFIX,
+    WITHHELD,
+    Ledger,
+    LedgerItem,
+)
+from scorespan.spool.spool import Spool
+from scorespan.telemetry import RepeatedLog
+
+STATUS_FILE = "status.json"
+STATUS_SECONDS = 1.0
+WITHHELD_BYTES = 64 * 1024 * 1024
+"""Bytes of withheld bodies that are kept; beyond them the ledger alone names the record."""
+
+
+class Settler:
+    """Writes dead letters, ledger and status, and settles entries. Used by the worker's thread.
+
+    Attributes:
+        counts: records by outcome, of this process.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        log: RepeatedLog | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spool = spool
+        self._log = log or RepeatedLog()
+        self._clock = clock
+        self._root = spool.root
+        self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
+        self._withheld_bytes = sum(
+            path.stat().st_size for path in (self._root / "withheld").iterdir()
+        )
+        self._status_due = 0.0
+        self._refused: list[LedgerItem] = []
+        self.counts = dict.fromkeys(OUTCOMES, 0)
+
+    def settle(self, items: Sequence[Item], outcome: str) -> None:
+        """These entries ended so.
+
+        Raises:
+            OSError: the ledger could not be written; the entries stay.
+        """
+        self._ledger.append(item.ledger_item(outcome) for item in items)
+        self._ledger.sync()
+        self.counts[outcome] += len(items)
+        self._spool.settle(item.entry for item in items)
+
+    def dead_letter(self, items: Sequence[Item], letters: Sequence[DeadLetter]) -> None:
+        """These entries ended as these dead letters.
+
+        Raises:
+            OSError: they could not be kept; the entries stay.
+        """
+        write_letters(self._root / "dead", letters)
+        self.settle(items, DEAD_LETTERED)
+
+    def withhold(
+        self, items: Sequence[Item], letters: Sequence[DeadLetter], outcome: str = WITHHELD
+    ) -> None:
+        """These failed scorings have no place in the data mart; keep what the cap allows."""
+        kept = []
+        for letter in letters:
+            if self._withheld_bytes + len(letter.entry) <= WITHHELD_BYTES:
+                self._withheld_bytes += len(letter.entry)
+                kept.append(letter)
+        write_letters(self._root / "withheld", kept)
+        self.settle(items, outcome)
+
+    def refuse(self, items: Iterable[LedgerItem]) -> None:
+        """These records were refused at the door; any thread may say so."""
+        self._refused.extend(items)
+
+    def inherit(self, directories: Iterable[Path]) -> None:
+        """Note how far the producers of adopted directories had counted when they died."""
+        for directory in directories:
+            status = read_status(directory)
+            if status is not None and status.get("producer"):
+                self._ledger.append_scored(status["producer"], status["scored"])
+
+    def write_status(self, *, blocked: str | None, force: bool = False) -> None:
+        """Rewrite the directory's `status.json`, at most once a second; drain the refused."""
+        now = self._clock()
+        if now < self._status_due and not force:
+            return
+        self._status_due = now + STATUS_SECONDS
+        self._write_refused()
+        producer_id, scored = producer.last_number()
+        status = {
+            "pid": os.getpid(),
+            "producer": producer_id,
+            "scored": scored,
+            "time": time.time(),
+            "blocked": blocked,
+            "bytes": self._spool.size,
+            "damaged_bytes": self._spool.damaged_bytes,
+            "outcomes": self.counts,
+        }
+        try:
+            replace_file(self._spool.path / STATUS_FILE, orjson.dumps(status))
+        except OSError as error:
+            # People read it; nothing is decided by it.
+            self._log.warning("status", "the status was not written: %s", error.strerror)
+
+    def close(self, *, blocked: str | None) -> None:
+        """Write down what is left to write, and close the ledger."""
+        self.write_status(blocked=blocked, force=True)
+        self._ledger.append_scored(*producer.last_number())
+        self._ledger.sync()
+        self._ledger.close()
+
+    def _write_refused(self) -> None:
+        refused, self._refused = self._refused, []
+        if refused:
+            self._ledger.append(refused)
+            self.counts[REFUSED] += len(refused)
+
+
+def read_status(directory: Path) -> dict[str, Any] | None:
+    """The `status.json` of a directory, or None where there is none that can be read."""
+    try:
+        found = orjson.loads((directory / STATUS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a small file in the place of another, whole or not at all."""
+    hidden = path.with_name(f".{path.name}")
+    descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    hidden.replace(path)

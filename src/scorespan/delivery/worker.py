@@ -1,0 +1,312 @@
+"""The delivery worker: claim, convert, send, settle, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from scorespan.delivery.batch import Item, read_items, wire_list
+from scorespan.delivery.client import MartClient
+from scorespan.delivery.retry import (
+    BLOCKED_SECONDS,
+    SWITCHED_OFF,
+    Accepted,
+    Blocked,
+    Outcome,
+    Rejected,
+    Retryable,
+    backoff,
+)
+from scorespan.delivery.settle import Settler
+from scorespan.errors import ConversionError, DeliveryError, TokenError
+from scorespan.record import PayloadRecord
+from scorespan.spool.ledger import STORED, WITHHELD
+from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
+from scorespan.spool.spool import ADOPT_SECONDS, Spool
+from scorespan.telemetry import RepeatedLog, logger
+
+BATCH_BYTES = 1024 * 1024
+BATCH_RECORDS = 1000
+LINGER_SECONDS = 0.5
+
+
+class _Stopping(Exception):  # noqa: N818 - not an error: unwinds a delivery that shutdown ends
+    """Shutdown has come; what is not settled stays in the spool."""
+
+
+class _Ready(NamedTuple):
+    """An item with its record."""
+
+    item: Item
+    record: PayloadRecord
+
+
+class DeliveryWorker:
+    """Delivers what the spool holds, oldest first, until it is stopped.
+
+    Every entry ends in exactly one way: stored, dead-lettered, withheld or switched off. An entry
+    whose delivery was interrupted stays in the spool and is sent again; the mart's key makes that
+    safe.
+
+    Args:
+        spool: what to deliver.
+        client: where to.
+        settler: writes down what became of an entry.
+        log: where faults are reported.
+        linger: seconds to wait for a batch to fill.
+        chance: for jitter.
+        first_wait, longest_wait: bounds of the waiting between attempts, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - time and chance are parameters
+        self,
+        spool: Spool,
+        client: MartClient,
+        settler: Settler,
+        *,
+        log: RepeatedLog | None = None,
+        linger: float = LINGER_SECONDS,
+        chance: random.Random | None = None,
+        first_wait: float = 0.5,
+        longest_wait: float = 60.0,
+        blocked_wait: float = BLOCKED_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spool = spool
+        self._client = client
+        self._settler = settler
+        self._log = log or RepeatedLog()
+        self._linger = linger
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
+        self._first_wait = first_wait
+        self._longest_wait = longest_wait
+        self._blocked_wait = blocked_wait
+        self._clock = clock
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._idle = threading.Condition()
+        self._passes = 0
+        self._next_adoption = 0.0
+        self._kind: str | None = None
+        self.blocked: str | None = None
+        self._thread = threading.Thread(target=self._run, name="scorespan-deliver", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what was put before this call; false where time ran out first."""
+        deadline = self._clock() + timeout
+        with self._idle:
+            # A pass that is under way may have claimed before the last put: wait for the next one
+            # that finds the spool empty.
+            wanted = self._passes + 2
+            self._hurry.set()
+            self._spool.arrived.set()
+            while self._passes < wanted:
+                left = deadline - self._clock()
+                if left <= 0 or not self._thread.is_alive():
+                    return False
+                self._hurry.set()
+                self._spool.arrived.set()
+                self._idle.wait(min(left, 0.05))
+        return True
+
+    def stop(self, drain_seconds: float) -> bool:
+        """Drain for at most so many seconds, then end; the rest stays in the spool.
+
+        Returns:
+            Whether the thread has ended. It has not where a request is still without an answer;
+            then the spool must be left to it until the process ends.
+        """
+        deadline = self._clock() + drain_seconds
+        if drain_seconds > 0:
+            self.flush(drain_seconds)
+        self._stop.set()
+        self._hurry.set()
+        self._spool.arrived.set()
+        self._thread.join(timeout=max(0.25, deadline - self._clock()))
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        with contextlib.suppress(_Stopping):
+            while not self._stop.is_set():
+                self._pass()
+                self._spool.arrived.wait(timeout=ADOPT_SECONDS)
+                self._spool.arrived.clear()
+                if not self._stop.is_set():
+                    self._hurry.wait(timeout=self._linger)
+                self._hurry.clear()
+
+    def _pass(self) -> None:
+        """Deliver what is in the spool now."""
+        try:
+            if self._clock() >= self._next_adoption:
+                self._settler.inherit(self._spool.adopt())
+                self._next_adoption = self._clock() + ADOPT_SECONDS
+            full = True
+            while full and not self._stop.is_set():
+                entries, full = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
+                self._deliver(read_items(entries))
+                self._settler.write_status(blocked=self.blocked)
+        except _Stopping:
+            raise
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; it is logged
+            self._log.warning("worker", "delivery: %s: %s", type(error).__name__, error)
+            self._spool.release()
+            self._spool.arrived.set()
+            self._wait(self._first_wait)
+            return
+        with self._idle:
+            self._passes += 1
+            self._idle.notify_all()
+
+    def _deliver(self, items: Sequence[Item]) -> None:
+        ready, unreadable = [], []
+        for item in items:
+            if isinstance(item.outcome, ConversionError):
+                unreadable.append(item.dead_letter(item.outcome.code, item.outcome.reason))
+            else:
+                ready.append(_Ready(item, item.outcome))
+        if unreadable:
+            refused = [item for item in items if isinstance(item.outcome, ConversionError)]
+            self._settler.dead_letter(refused, unreadable)
+        if not ready:
+            return
+        if self._mart_kind() == "openscale":
+            ready = self._without_openscale(ready)
+        if ready:
+            self._send(ready)
+
+    def _without_openscale(self, ready: list[_Ready]) -> list[_Ready]:
+        """Set aside what the hosted mart has no place for, or would refuse for lack of an id."""
+        failed = [one.item for one in ready if one.record.failed]
+        if failed:
+            letters = [
+                item.dead_letter("failed_scoring", "the data mart has no place for it")
+                for item in failed
+            ]
+            self._settler.withhold(failed, letters, WITHHELD)
+        unbound = [
+            one.item for one in ready if not one.record.failed and one.record.binding_id is None
+        ]
+        if unbound:
+            reason = (
+                "no scoring.binding.id on the span or its resource, and no SCORESPAN_BINDING_ID"
+            )
+            self._settler.dead_letter(
+                unbound, [item.dead_letter("no_binding", reason) for item in unbound]
+            )
+        return [one for one in ready if not one.record.failed and one.record.binding_id is not None]
+
+    def _send(self, ready: list[_Ready]) -> None:
+        """Send until every record is settled."""
+        extras = self._kind == "scorespan"
+        body = wire_list([one.record for one in ready], extras=extras)
+        outcome, attempts = self._post_until_answered(body, len(ready))
+        if isinstance(outcome, Accepted):
+            self._settler.settle([one.item for one in ready], STORED)
+        elif outcome.refusals:
+            named = {refusal.position: refusal for refusal in outcome.refusals}
+            self._refuse(
+                [(ready[index], refusal.code, refusal.message) for index, refusal in named.items()],
+                outcome,
+                attempts,
+            )
+            rest = [one for index, one in enumerate(ready) if index not in named]
+            if rest:
+                self._send(rest)
+        elif len(ready) == 1:
+            reason = f"HTTP {outcome.status}"
+            if outcome.status == 413:
+                reason += f": the record has {len(body)} bytes"
+            self._refuse([(ready[0], "refused", reason)], outcome, attempts)
+        else:
+            middle = len(ready) // 2
+            self._send(ready[:middle])
+            self._send(ready[middle:])
+
+    def _refuse(
+        self, refused: Sequence[tuple[_Ready, str, str]], outcome: Rejected, attempts: int
+    ) -> None:
+        off = [one.item for one, code, _ in refused if code == SWITCHED_OFF]
+        if off:
+            self._settler.settle(off, LEDGER_SWITCHED_OFF)
+        others = [(one.item, code, reason) for one, code, reason in refused if code != SWITCHED_OFF]
+        if others:
+            self._settler.dead_letter(
+                [item for item, _, _ in others],
+                [
+                    item.dead_letter(
+                        code,
+                        reason,
+                        status=outcome.status,
+                        answer=outcome.answer,
+                        attempts=attempts,
+                    )
+                    for item, code, reason in others
+                ],
+            )
+
+    def _post_until_answered(self, body: bytes, count: int) -> tuple[Accepted | Rejected, int]:
+        """Post until the mart says yes or no to the records; with the number of posts it took."""
+        attempt = 0
+        refreshed = False
+        while True:
+            attempt += 1
+            outcome = self._client.post_records(body, count=count)
+            if isinstance(outcome, Blocked) and outcome.token and not refreshed:
+                refreshed = True
+                self._client.forget_token()
+                continue
+            if isinstance(outcome, (Accepted, Rejected)):
+                self._resumed()
+                return outcome, attempt
+            self._pause(outcome, attempt)
+            refreshed = False
+
+    def _pause(self, outcome: Outcome, attempt: int) -> None:
+        if isinstance(outcome, Blocked):
+            self.blocked = outcome.reason
+            self._log.warning(
+                "blocked", "delivery is paused, nothing is dropped: %s", outcome.reason
+            )
+            self._client.forget_token()
+            wait = self._blocked_wait
+        else:
+            reason = outcome.reason if isinstance(outcome, Retryable) else ""
+            self._log.warning("retry", "delivery is waiting, nothing is dropped: %s", reason)
+            wait = backoff(attempt, self._chance, first=self._first_wait, cap=self._longest_wait)
+            if isinstance(outcome, Retryable) and outcome.after is not None:
+                wait = max(wait, outcome.after)
+        self._settler.write_status(blocked=self.blocked)
+        self._wait(wait)
+
+    def _resumed(self) -> None:
+        self.blocked = None
+        if self._log.over("blocked") | self._log.over("retry"):
+            logger.warning("delivery goes on")
+
+    def _mart_kind(self) -> str:
+        """The data mart's kind, asked for once and until there is an answer."""
+        attempt = 0
+        while self._kind is None:
+            attempt += 1
+            try:
+                self._kind = self._client.kind()
+            except TokenError as error:
+                self._pause(
+                    Blocked(str(error)) if error.refused else Retryable(str(error)), attempt
+                )
+            except DeliveryError as error:
+                self._pause(Retryable(str(error)), attempt)
+        return self._kind
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _Stopping

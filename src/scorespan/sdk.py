@@ -1,0 +1,213 @@
+"""The SDK door: span processor, span exporter, and `configure()`."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import random
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry import context as context_api
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from scorespan import provider
+from scorespan.conversion.sdk import is_scoring_span, read_sdk
+from scorespan.errors import SettingsError
+from scorespan.intake import Intake
+from scorespan.settings import Settings
+from scorespan.telemetry import RepeatedLog
+
+_logger = logging.getLogger("scorespan")
+_UNLIMITED = SpanLimits(
+    max_attributes=SpanLimits.UNSET,
+    max_events=SpanLimits.UNSET,
+    max_links=SpanLimits.UNSET,
+    max_span_attributes=SpanLimits.UNSET,
+    max_event_attributes=SpanLimits.UNSET,
+    max_link_attributes=SpanLimits.UNSET,
+    max_attribute_length=SpanLimits.UNSET,
+    max_span_attribute_length=SpanLimits.UNSET,
+)
+
+
+class ScoringSpanProcessor(SpanProcessor):
+    """Puts every scoring span that ends into the spool, on the thread that ends it.
+
+    The recommended door: `on_end` returns when the entry is written, and a full queue of spans
+    cannot exist. Other spans pass by. It works on any provider, beside other processors; on the
+    application's own, that provider's sampler and limits decide what is recorded.
+
+    Args:
+        settings: keyword arguments named like the settings; the environment fills the rest.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+    """
+
+    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
+        self._intake = intake or Intake(Settings.load(settings))
+        self._log = RepeatedLog()
+
+    def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
+        """Nothing: a scoring span is known by what it holds when it ends."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Put the span in the spool if it is a scoring span. Never raises."""
+        try:
+            if is_scoring_span(span):
+                self._intake.accept(read_sdk(span))
+        except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
+            self._log.warning("on_end", "a span was not taken: %s: %s", type(error).__name__, error)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Deliver what was put; false where that took longer. Nothing is lost by that."""
+        return self._intake.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Drain for the configured time; the rest stays on disk for the next start."""
+        self._intake.close()
+
+
+class PayloadSpanExporter(SpanExporter):
+    """The span exporter, for `OTEL_TRACES_EXPORTER=scorespan` and for the convention.
+
+    The SDK's batch processor stands before it, which drops spans when its queue is full; where you
+    can choose, take `ScoringSpanProcessor`. SUCCESS means that the spans are in the spool.
+
+    Args:
+        settings: keyword arguments named like the settings; the environment fills the rest.
+
+    Raises:
+        SettingsError: a setting is missing or wrong.
+    """
+
+    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
+        self._intake = intake or Intake(Settings.load(settings))
+        self._log = RepeatedLog()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Put the scoring spans among these in the spool; one that fails does not stop the rest."""
+        taken = True
+        for span in spans:
+            try:
+                if is_scoring_span(span):
+                    taken = self._intake.accept(read_sdk(span)) and taken
+            except Exception as error:  # noqa: BLE001 - one span's fault is not the batch's
+                taken = False
+                kind = type(error).__name__
+                self._log.warning("export", "a span was not taken: %s: %s", kind, error)
+        return SpanExportResult.SUCCESS if taken else SpanExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Deliver what was put; false where that took longer. Nothing is lost by that."""
+        return self._intake.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Drain for the configured time; the rest stays on disk for the next start."""
+        self._intake.close()
+
+
+class PrivateIdGenerator(IdGenerator):
+    """Trace and span ids from a random source of our own.
+
+    The SDK draws from the process-wide one, which model code seeds: a service that calls
+    `random.seed(42)` for each request would give all its scorings one id.
+    """
+
+    def __init__(self) -> None:
+        self._random = random.Random(os.urandom(32))  # noqa: S311 - unique, not secret
+
+    def reseed(self) -> None:
+        """Part from the parent's ids, in a forked child."""
+        self._random.seed(os.urandom(32))
+
+    def generate_span_id(self) -> int:
+        """A span id, never 0."""
+        return self._random.getrandbits(64) or 1
+
+    def generate_trace_id(self) -> int:
+        """A trace id, never 0."""
+        return self._random.getrandbits(128) or 1
+
+    def is_trace_id_random(self) -> bool:
+        """Yes: all bits are."""
+        return True
+
+
+_ids = PrivateIdGenerator()
+os.register_at_fork(after_in_child=_ids.reseed)
+
+_lock = threading.Lock()
+_configured: TracerProvider | None = None
+
+
+def configure(*, exporter: SpanExporter | None = None, **settings: object) -> None:
+    """Switch payload logging on for this process.
+
+    Scoring spans then come from a private provider: every one is recorded, whole, whatever
+    sampler and limits the application has, and no other exporter sees a body.
+
+    Args:
+        exporter: send the scoring spans there instead of to a data mart, for example
+            `OTLPSpanExporter(...)` to a Collector. It takes no settings beside it.
+        settings: keyword arguments named like the settings of the README; they win over the
+            environment's `SCORESPAN_*` variables.
+
+    Raises:
+        SettingsError: names the variable that is missing or wrong. Nothing was changed.
+
+    Called again, it ends the former configuration first. Nothing is opened before the first
+    scoring of a process, so it may be called before a fork. With `OTEL_SDK_DISABLED=true` it
+    switches nothing on and says so.
+    """
+    global _configured  # noqa: PLW0603 - one private provider per process
+    if exporter is not None and settings:
+        name = next(iter(settings))
+        raise SettingsError(f"SCORESPAN_{name.upper()}", "has no use beside `exporter`")
+    processor: SpanProcessor = (
+        ScoringSpanProcessor(Intake(Settings.load(settings)))
+        if exporter is None
+        else BatchSpanProcessor(exporter)
+    )
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        _logger.warning("OTEL_SDK_DISABLED is set: payload logging is off")
+        processor.shutdown()
+        return
+    tracer_provider = TracerProvider(
+        sampler=ALWAYS_ON,
+        resource=Resource.create(),
+        shutdown_on_exit=False,
+        span_limits=_UNLIMITED,
+        id_generator=_ids,
+    )
+    tracer_provider.add_span_processor(processor)
+    shutdown()
+    with _lock:
+        _configured = tracer_provider
+        provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """Deliver what was scored so far; false where that took longer than `timeout` seconds."""
+    current: Any = _configured
+    return current is None or bool(current.force_flush(int(timeout * 1000)))
+
+
+def shutdown() -> None:
+    """Switch payload logging off: drain for the configured time, leave the rest on disk."""
+    global _configured
+    with _lock:
+        ending, _configured = _configured, None
+        provider.install(None)
+    if ending is not None:
+        ending.shutdown()
+
+
+atexit.register(shutdown)
