@@ -58,7 +58,14 @@ class Intake:
         refuses is counted as refused, and the reason is logged. Never raises for what happens
         on the disk; never waits for the network or a sync.
         """
-        span = self._completed(span)
+        if (
+            span.sequence is None
+            or span.producer_id is None
+            or span.subscription_id is None
+            or span.deployment_id is None
+            or (span.binding_id is None and self.settings.binding_id is not None)
+        ):
+            span = self._completed(span)
         try:
             running = self._running or self._start()
             running.spool.put(encode(span))
@@ -100,7 +107,7 @@ class Intake:
             missing["deployment_id"] = settings.deployment_id
         if span.producer_id is None or span.sequence is None:
             missing["producer_id"], missing["sequence"] = producer.next_number()
-        return span._replace(**missing) if missing else span
+        return span._replace(**missing)
 
     def _start(self) -> _Running:
         with self._lock:

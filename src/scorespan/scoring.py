@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from types import ModuleType, TracebackType
 from typing import Any, TypeVar, overload
 
+from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
 from scorespan import attributes, producer, provider
@@ -34,8 +35,18 @@ class Scoring:
             this scoring is kept.
     """
 
-    __slots__ = ("_ended", "_id", "_notes", "_problem", "_span", "_started", "_stopped", "_values",
-                 "recording")  # fmt: skip
+    __slots__ = (
+        "_ended",
+        "_id",
+        "_notes",
+        "_problem",
+        "_span",
+        "_started",
+        "_stopped",
+        "_values",
+        "_wall_start",
+        "recording",
+    )
 
     def __init__(
         self, request: object, feature_names: Sequence[str] | None, values: dict[str, Any]
@@ -47,7 +58,12 @@ class Scoring:
         self._ended = False
         self._stopped: int | None = None
         self._started = 0
-        self._span = provider.tracer().start_span(_NAME, start_time=time.time_ns())
+        self._wall_start = time.time_ns()
+        try:
+            self._span = provider.tracer().start_span(_NAME, start_time=self._wall_start)
+        except Exception as error:  # noqa: BLE001 - a sampler or processor of the application failed
+            _log.warning("start", "a scoring was not recorded: %s", type(error).__name__)
+            self._span = trace.INVALID_SPAN
         self.recording = self._span.is_recording()
         if self.recording:
             if type(request) is str:
@@ -100,12 +116,9 @@ class Scoring:
                 values[attributes.PROBLEM] = self._problem
             values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = producer.next_number()
             self._span.set_attributes(values)
-            self._span.end(self._start_time() + elapsed)
+            self._span.end(self._wall_start + elapsed)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
             _log.warning("end", "a scoring was not recorded: %s", type(error).__name__)
-
-    def _start_time(self) -> int:
-        return int(getattr(self._span, "start_time", None) or time.time_ns())
 
     def _keep(self, name: str, encoded: Any) -> None:
         if encoded.text is None:

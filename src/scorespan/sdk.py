@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from scorespan import provider
-from scorespan.conversion.sdk import is_scoring_span, read_sdk
+from scorespan import attributes, provider
+from scorespan.conversion.sdk import read_sdk
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake
 from scorespan.settings import Settings
@@ -55,14 +55,20 @@ class ScoringSpanProcessor(SpanProcessor):
         self._intake = intake or Intake(Settings.load(settings))
         self._log = RepeatedLog()
 
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._intake.settings
+
     def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
         """Nothing: a scoring span is known by what it holds when it ends."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Put the span in the spool if it is a scoring span. Never raises."""
         try:
-            if is_scoring_span(span):
-                self._intake.accept(read_sdk(span))
+            scoring_span = read_sdk(span)
+            if scoring_span is not None:
+                self._intake.accept(scoring_span)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
             self._log.warning("on_end", "a span was not taken: %s: %s", type(error).__name__, error)
 
@@ -97,8 +103,9 @@ class PayloadSpanExporter(SpanExporter):
         taken = True
         for span in spans:
             try:
-                if is_scoring_span(span):
-                    taken = self._intake.accept(read_sdk(span)) and taken
+                scoring_span = read_sdk(span)
+                if scoring_span is not None:
+                    taken = self._intake.accept(scoring_span) and taken
             except Exception as error:  # noqa: BLE001 - one span's fault is not the batch's
                 taken = False
                 kind = type(error).__name__
@@ -182,7 +189,7 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
         return
     tracer_provider = TracerProvider(
         sampler=ALWAYS_ON,
-        resource=Resource.create(),
+        resource=_resource(processor),
         shutdown_on_exit=False,
         span_limits=_UNLIMITED,
         id_generator=_ids,
@@ -192,6 +199,21 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     with _lock:
         _configured = tracer_provider
         provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
+
+
+def _resource(processor: SpanProcessor) -> Resource:
+    """The environment's resource, with the ids of the settings where it has none."""
+    resource = Resource.create()
+    if isinstance(processor, ScoringSpanProcessor):
+        settings = processor.settings
+        ids = {
+            attributes.BINDING_ID: settings.binding_id,
+            attributes.SUBSCRIPTION_ID: settings.subscription_id,
+            attributes.DEPLOYMENT_ID: settings.deployment_id,
+        }
+        known = Resource({name: value for name, value in ids.items() if value is not None})
+        resource = known.merge(resource)
+    return resource
 
 
 def flush(timeout: float = 10.0) -> bool:

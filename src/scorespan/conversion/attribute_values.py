@@ -1,13 +1,14 @@
 """Attribute values of a scoring span, checked: what both readers share.
 
 A reader brings the attributes as plain Python values (an OTLP reader decodes them first), so the
-two doors cannot disagree about types, precedence or defaults.
+two doors cannot disagree about types, precedence or defaults. This is the caller's thread: the work
+goes with the attributes that are there, not with those that might be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from scorespan import attributes
 from scorespan.bodies import encode_value
@@ -15,125 +16,129 @@ from scorespan.conversion.span import MAX_BODY, ScoringSpan
 
 _INT64 = 2**63
 _SHOWN = 200
+_PLACE = {name: place for place, name in enumerate(ScoringSpan._fields)}
+_OWN_DATA = slice(_PLACE["name"], _PLACE["error_message"] + 1)
+_NOTES, _PROBLEMS = _PLACE["notes"], _PLACE["problems"]
+
+_BODIES = {
+    attributes.REQUEST: _PLACE["request"],
+    attributes.RESPONSE: _PLACE["response"],
+}
+_SHARED = {
+    attributes.BINDING_ID: _PLACE["binding_id"],
+    attributes.SUBSCRIPTION_ID: _PLACE["subscription_id"],
+    attributes.DEPLOYMENT_ID: _PLACE["deployment_id"],
+}
+_OF_RESOURCE = {
+    **_SHARED,
+    attributes.SERVICE_NAME: _PLACE["service_name"],
+    attributes.SERVICE_INSTANCE_ID: _PLACE["service_instance_id"],
+}
+_TEXTS = {
+    **_SHARED,
+    attributes.REQUEST_CONTENT_TYPE: _PLACE["request_content_type"],
+    attributes.RESPONSE_CONTENT_TYPE: _PLACE["response_content_type"],
+    attributes.DIALECT: _PLACE["dialect"],
+    attributes.ID: _PLACE["scoring_id"],
+    attributes.TIMESTAMP: _PLACE["timestamp"],
+    attributes.MODEL_NAME: _PLACE["model_name"],
+    attributes.MODEL_VERSION: _PLACE["model_version"],
+    attributes.CLIENT_ID: _PLACE["client_id"],
+    attributes.PRODUCER_ID: _PLACE["producer_id"],
+}
+_INTEGERS = {
+    attributes.RESPONSE_TIME: _PLACE["response_time"],
+    attributes.SEQUENCE: _PLACE["sequence"],
+}
+_LISTS = {
+    attributes.FEATURE_NAMES: _PLACE["feature_names"],
+    attributes.NOTES: _NOTES,
+}
 
 
-class AttributeReader:
-    """Reads one span's attributes; collects what is wrong with them instead of raising."""
+class OwnData(NamedTuple):
+    """What a span says outside its attributes, in the order of ScoringSpan's fields."""
 
-    __slots__ = ("_found", "_notes", "_problems", "_resource")
+    name: str
+    trace_id: str
+    span_id: str
+    start_time: int
+    end_time: int
+    failed: bool
+    error_type: str | None
+    error_message: str | None
 
-    def __init__(self, found: Mapping[str, Any], resource: Mapping[str, Any]) -> None:
-        self._found = found
-        self._resource = resource
-        self._notes: tuple[str, ...] = ()
-        self._problems: tuple[str, ...] = ()
 
-    def scoring_span(  # noqa: PLR0913 - the span's own data; the attributes are read here
-        self,
-        *,
-        name: str,
-        trace_id: str,
-        span_id: str,
-        start_time: int,
-        end_time: int,
-        failed: bool,
-        error_type: str | None,
-        error_message: str | None,
-    ) -> ScoringSpan:
-        """The scoring span made of these attributes and the span's own data."""
-        request = self._body(attributes.REQUEST)
-        response = self._body(attributes.RESPONSE)
-        text = self._text
-        shared = self._text_or_resource
-        self._notes += self._texts(attributes.NOTES) or ()
-        problem = text(attributes.PROBLEM)
-        if problem is not None:
-            self._problems += (problem,)
-        # Positional, in the order of ScoringSpan's fields: keywords cost twice as much, and this
-        # is the caller's thread. The two lists that collect come last.
-        return ScoringSpan(
-            request,
-            response,
-            name,
-            trace_id,
-            span_id,
-            start_time,
-            end_time,
-            failed,
-            error_type,
-            error_message,
-            text(attributes.REQUEST_CONTENT_TYPE),
-            text(attributes.RESPONSE_CONTENT_TYPE),
-            text(attributes.DIALECT),
-            text(attributes.ID),
-            shared(attributes.BINDING_ID),
-            shared(attributes.SUBSCRIPTION_ID),
-            shared(attributes.DEPLOYMENT_ID),
-            self._texts(attributes.FEATURE_NAMES),
-            self._integer(attributes.RESPONSE_TIME),
-            text(attributes.TIMESTAMP),
-            text(attributes.MODEL_NAME),
-            text(attributes.MODEL_VERSION),
-            text(attributes.CLIENT_ID),
-            text(attributes.PRODUCER_ID),
-            self._integer(attributes.SEQUENCE),
-            self._of_resource(attributes.SERVICE_NAME),
-            self._of_resource(attributes.SERVICE_INSTANCE_ID),
-            self._notes or None,
-            self._problems or None,
-        )
+def resource_values(resource: Mapping[str, Any]) -> list[Any]:
+    """What every span of a resource begins with: a list in the order of ScoringSpan's fields."""
+    values = list(ScoringSpan())
+    for name, place in _OF_RESOURCE.items():
+        value = resource.get(name)
+        if type(value) is str:
+            values[place] = value
+    return values
 
-    def _body(self, name: str) -> bytes | None:
-        value = self._found.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bytes):
-            body = value
-        else:
-            if not isinstance(value, str):
-                encoded = encode_value(value, name)
-                self._notes += encoded.notes
-                if encoded.text is None:
-                    self._problems += (encoded.problem or name,)
-                    return None
-                value = encoded.text
-            # A lone surrogate has no UTF-8; kept as it is, it fails the check behind the put.
-            body = value.encode("utf-8", "surrogatepass")
-        if len(body) > MAX_BODY:
-            self._problems += (f"{name}: {len(body)} bytes are more than an entry holds",)
-            return None
-        return body
 
-    def _text(self, name: str) -> str | None:
-        value = self._found.get(name)
-        if value is None or type(value) is str:
-            return value
-        self._wrong(name, "a string", value)
+def scoring_span(found: Mapping[str, Any], own: OwnData, resource: list[Any]) -> ScoringSpan:
+    """The scoring span made of a span's attributes, its own data and its resource's values.
+
+    What is wrong with an attribute is named in `problems`; nothing raises.
+    """
+    values = resource.copy()
+    values[_OWN_DATA] = own
+    problems: list[str] = []
+    for name, value in found.items():
+        place = _TEXTS.get(name)
+        if place is not None and type(value) is str:
+            values[place] = value
+            continue
+        place = _BODIES.get(name)
+        if place is not None:
+            values[place] = _body(name, value, values, problems)
+        elif name in _INTEGERS and type(value) is int and -_INT64 <= value < _INT64:
+            values[_INTEGERS[name]] = value
+        elif value is not None:
+            _rest(name, value, values, problems)
+    if problems:
+        values[_PROBLEMS] = tuple(problems)
+    return ScoringSpan._make(values)
+
+
+def _body(name: str, value: Any, values: list[Any], problems: list[str]) -> bytes | None:
+    if value is None:
         return None
-
-    def _of_resource(self, name: str) -> str | None:
-        value = self._resource.get(name)
-        return value if type(value) is str else None
-
-    def _text_or_resource(self, name: str) -> str | None:
-        return self._text(name) if name in self._found else self._of_resource(name)
-
-    def _texts(self, name: str) -> tuple[str, ...] | None:
-        value = self._found.get(name)
-        if value is None:
+    if not isinstance(value, (str, bytes)):
+        encoded = encode_value(value, name)
+        values[_NOTES] = (*(values[_NOTES] or ()), *encoded.notes) or None
+        if encoded.text is None:
+            problems.append(encoded.problem or name)
             return None
+        value = encoded.text
+    # A lone surrogate has no UTF-8; kept as it is, it fails the check behind the put.
+    body = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    if len(body) > MAX_BODY:
+        problems.append(f"{name}: {len(body)} bytes are more than an entry holds")
+        return None
+    return body
+
+
+def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> None:
+    """The rare ones: lists of strings, a problem told by the producer, and wrong types."""
+    if name in _LISTS:
         if isinstance(value, (list, tuple)) and all(type(item) is str for item in value):
-            return tuple(value)
-        self._wrong(name, "a list of strings", value)
-        return None
-
-    def _integer(self, name: str) -> int | None:
-        value = self._found.get(name)
-        if value is None or (type(value) is int and -_INT64 <= value < _INT64):
-            return value
-        self._wrong(name, "an integer of 64 bits", value)
-        return None
-
-    def _wrong(self, name: str, expected: str, value: object) -> None:
-        shown = repr(value)[:_SHOWN]
-        self._problems += (f"{name}: {expected} is needed, not {type(value).__name__} {shown}",)
+            values[_LISTS[name]] = (*(values[_LISTS[name]] or ()), *value)
+            return
+        expected = "a list of strings"
+    elif name == attributes.PROBLEM and type(value) is str:
+        problems.append(value)
+        return
+    elif name in _TEXTS or name == attributes.PROBLEM:
+        expected = "a string"
+    elif name in _INTEGERS:
+        expected = "an integer of 64 bits"
+    else:
+        return
+    shown = repr(value)[:_SHOWN]
+    problems.append(f"{name}: {expected} is needed, not {type(value).__name__} {shown}")
+    if name in _SHARED:
+        values[_SHARED[name]] = None

@@ -6,7 +6,10 @@ Encoding of one entry, all integers little-endian::
     meta       u32   length in bytes
     request    u32   length in bytes; 0xFFFFFFFF: the span has none
     response   u32   likewise
-    ...              meta (a JSON object: the other fields that are set), request, response
+    ...              meta, request, response
+
+meta is a JSON list of the other fields in the order of `ScoringSpan`. Fields are only ever added at
+its end: an older reader leaves them out, a newer one has defaults for those that are not there.
 
 Bodies are spliced in as they are, never parsed: a cut or broken body is still an entry.
 """
@@ -70,20 +73,17 @@ class ScoringSpan(NamedTuple):
         return self.scoring_id or self.trace_id + self.span_id
 
 
-_META_FIELDS = ScoringSpan._fields[2:]
-_TUPLES = ("feature_names", "notes", "problems")
+_BODIES = 2
+_META_FIELDS = ScoringSpan._fields[_BODIES:]
 
 
 def encode(span: ScoringSpan) -> list[bytes]:
     """The entry of a span, in pieces that are written one after another."""
     request, response = span.request, span.response
-    members = {
-        name: value for name, value in zip(_META_FIELDS, span[2:], strict=True) if value is not None
-    }
     try:
-        meta = orjson.dumps(members)
+        meta = orjson.dumps(span[_BODIES:])
     except TypeError:  # lone surrogates, which have no UTF-8
-        meta = orjson.dumps(_escape_surrogates(members))
+        meta = orjson.dumps(_escape_surrogates(span[_BODIES:]))
     head = _HEAD.pack(
         _VERSION,
         len(meta),
@@ -98,8 +98,6 @@ def _escape_surrogates(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
         return [_escape_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _escape_surrogates(item) for name, item in value.items()}
     return value
 
 
@@ -118,11 +116,11 @@ def decode(entry: bytes) -> ScoringSpan:
         response_end = request_end + (0 if response_length == _ABSENT else response_length)
         if response_end != len(entry):
             raise SpoolDamagedError(f"the entry has {len(entry)} bytes instead of {response_end}")
-        meta: dict[str, Any] = orjson.loads(entry[_HEAD.size : meta_end])
-        for name in _TUPLES:
-            if name in meta:
-                meta[name] = tuple(meta[name])
-        known = {name: meta[name] for name in _META_FIELDS if name in meta}
+        meta = orjson.loads(entry[_HEAD.size : meta_end])
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in zip(_META_FIELDS, meta, strict=False)
+        }
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
     return ScoringSpan(

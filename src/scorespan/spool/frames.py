@@ -49,12 +49,10 @@ class Damage(NamedTuple):
 def frame(sequence: int, flags: int, pieces: Sequence[bytes]) -> list[bytes]:
     """A frame around a body that comes in pieces, for one gathering write."""
     tail = _TAIL.pack(sequence, flags)
-    length = 0
     checksum = crc32(tail)
     for piece in pieces:
-        length += len(piece)
         checksum = crc32(piece, checksum)
-    return [_HEAD.pack(FRAME_MAGIC, length, checksum) + tail, *pieces]
+    return [_HEAD.pack(FRAME_MAGIC, sum(map(len, pieces)), checksum) + tail, *pieces]
 
 
 def body_length(buffer: bytes, start: int) -> int | None:

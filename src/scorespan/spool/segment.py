@@ -50,9 +50,9 @@ class SegmentWriter:
             OSError: nothing of the entry was kept.
         """
         written = self._write(frame(sequence, 0, pieces))
-        self.count += 1
-        if self.first is None:
+        if self.count == 0:
             self.first = sequence
+        self.count += 1
         self.last = sequence
         return written
 

@@ -111,7 +111,7 @@ class Spool:
             SpoolError: the file could not be written; nothing was kept.
         """
         size = HEAD_SIZE + sum(map(len, pieces))
-        if not self._has_room(size) and not self._wait_for_room(size):
+        if self._written - self._removed + size > self._max_bytes and not self._wait_for_room(size):
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         with self._lock:
             if self._closed:
@@ -243,15 +243,12 @@ class Spool:
             self._removed += size
             self._room.notify_all()
 
-    def _has_room(self, size: int) -> bool:
-        return self._written - self._removed + size <= self._max_bytes
-
     def _wait_for_room(self, size: int) -> bool:
         if self._full_wait <= 0:
             return False
         with self._room:
             return self._room.wait_for(
-                lambda: self._closed or self._has_room(size), self._full_wait
+                lambda: self._closed or self.size + size <= self._max_bytes, self._full_wait
             )
 
     def _sync(self) -> None:
