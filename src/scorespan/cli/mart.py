@@ -1,0 +1,85 @@
+"""`scorespan mart`: run the self-hosted data mart."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from scorespan.errors import SettingsError
+
+
+@click.command()
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the mart's data. Default: the user's state folder, scorespan-mart in it.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    help="Port to listen on; 0 takes any free one.",
+)
+@click.option("--insecure", is_flag=True, help="Allow plain http off loopback.")
+@click.option(
+    "--tls-cert",
+    "certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate chain, PEM.",
+)
+@click.option(
+    "--tls-key",
+    "certificate_key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Private key of the certificate, PEM.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Say where it listens as one JSON line.")
+def mart(  # noqa: PLR0913, PLR0917 - one for each option
+    folder: Path | None,
+    host: str,
+    port: int,
+    insecure: bool,
+    certificate: Path | None,
+    certificate_key: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a data mart until it is interrupted.
+
+    The first start writes an admin key into the data folder. Off loopback the mart needs a
+    certificate, or --insecure.
+    """
+    try:
+        from scorespan.mart.server import Endpoint, Opened, default_folder, serve
+    except ImportError as error:
+        message = f"{error.name} is missing; install scorespan[mart]"
+        raise click.ClickException(message) from None
+
+    def say(url: str, opened: Opened) -> None:
+        if as_json:
+            known = {
+                "url": url,
+                "data": str(opened.folder),
+                "admin_key_file": str(opened.key_file),
+            }
+            click.echo(json.dumps(known))
+        else:
+            click.echo(f"data mart at {url}, data in {opened.folder}")
+        if opened.new_key is not None and sys.stdout.isatty():
+            click.echo(f"admin key, also in {opened.key_file}: {opened.new_key}")
+        sys.stdout.flush()
+
+    endpoint = Endpoint(host, port, certificate, certificate_key)
+    try:
+        endpoint.check(insecure=insecure)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        serve((folder or default_folder()).absolute(), endpoint, say)
+    except OSError as error:
+        raise click.ClickException(f"the mart cannot start: {error}") from None

@@ -1,0 +1,102 @@
+"""What comes in: a request's body under a limit, its JSON, its query parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from scorespan.errors import MartError
+from scorespan.mart.body import too_deep
+from scorespan.mart.faults import refusal
+
+LARGEST_BODY = 64 * 1024 * 1024
+"""Bytes of a request body."""
+
+_DRAINED = 4 * LARGEST_BODY
+"""Bytes of a body that is too large that are read and thrown away, so that a client which sends
+before it reads gets to see the answer."""
+
+_TRUE = {"true": True, "1": True, "false": False, "0": False}
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body.
+
+    Raises:
+        MartError: 413 beyond the limit, declared or not; 415 for a content coding.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise refusal(415, "unsupported_encoding", "send the body without a content coding")
+    declared = request.headers.get("content-length", "")
+    fits = not (declared.isdigit() and int(declared) > LARGEST_BODY)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        fits = fits and size <= LARGEST_BODY
+        if fits:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+            if size > _DRAINED:
+                break
+    if not fits:
+        message = f"the body is larger than {LARGEST_BODY} bytes; send fewer records at a time"
+        raise refusal(413, "body_too_large", message)
+    return b"".join(chunks)
+
+
+def decode(body: bytes) -> Any:
+    """The JSON document of a setup request.
+
+    Raises:
+        MartError: 400, it is none.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise MartError(400, [too_deep()]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise refusal(400, "invalid_json", "the body is not valid JSON in UTF-8") from None
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a setup request.
+
+    Raises:
+        MartError: 400, it is none.
+    """
+    document = decode(body)
+    if not isinstance(document, dict):
+        raise refusal(400, "wrong_type", "the body must be a JSON object")
+    return document
+
+
+def number(request: Request, name: str, default: int, *, least: int = 0) -> int:
+    """A whole number from the query.
+
+    Raises:
+        MartError: 400, it is no number or below the least.
+    """
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) >= least):
+        message = f"{name} must be a whole number of at least {least}"
+        raise refusal(400, "invalid_parameter", message, field=name)
+    return int(text)
+
+
+def flag(request: Request, name: str) -> bool:
+    """A switch from the query, off where it is absent.
+
+    Raises:
+        MartError: 400, it is neither true nor false.
+    """
+    text = request.query_params.get(name, "false").lower()
+    if text not in _TRUE:
+        raise refusal(400, "invalid_parameter", f"{name} must be true or false", field=name)
+    return _TRUE[text]
