@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import orjson
 import requests
 from opentelemetry import context
 
@@ -20,6 +21,7 @@ _SUPPRESS_KEYS = (
     getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     "suppress_instrumentation",
 )
+_SHOWN = 500
 
 
 class MartClient:
@@ -59,14 +61,15 @@ class MartClient:
         Raises:
             DeliveryError: no answer, or not a 200 with JSON.
         """
-        with _untraced():
-            answer = self._send("GET", path, params=parameters)
-        if answer.status_code != 200:
-            raise DeliveryError(f"GET {self._base}{path}: HTTP {answer.status_code}")
-        try:
-            return answer.json()
-        except ValueError:
-            raise DeliveryError(f"GET {self._base}{path}: the answer is not JSON") from None
+        return self._read("GET", path, params=parameters)
+
+    def call(self, method: str, path: str, body: object) -> Any:
+        """Send JSON to an address below the data mart's; returns the answer's JSON.
+
+        Raises:
+            DeliveryError: no answer, or not a 200, 201 or 202 with JSON.
+        """
+        return self._read(method, path, data=orjson.dumps(body))
 
     def kind(self) -> str:
         """`scorespan` for our own mart, `openscale` for the hosted one: set, or asked for.
@@ -86,6 +89,18 @@ class MartClient:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _read(self, method: str, path: str, **options: Any) -> Any:
+        with _untraced():
+            answer = self._send(method, path, **options)
+        request = f"{method} {self._base}{path}"
+        if answer.status_code not in {200, 201, 202}:
+            said = answer.text[:_SHOWN]
+            raise DeliveryError(f"{request}: HTTP {answer.status_code}: {said}")
+        try:
+            return answer.json()
+        except ValueError:
+            raise DeliveryError(f"{request}: the answer is not JSON") from None
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {

@@ -1,0 +1,25 @@
+"""How the account looks on a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from scorespan.reconcile import TERMS, Account
+
+
+def account_table(account: Account) -> Table:
+    """The terms of the account: one line each, one column for each subscription and deployment."""
+    places = account.by_place()
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    drawn.add_column("")
+    for place in places:
+        drawn.add_column(f"{place.subscription_id}\n{place.deployment_id}", justify="right")
+    drawn.add_column("all", justify="right", vertical="bottom")
+    scored = (sum(terms.values()) for terms in places.values())
+    drawn.add_row("  scored", *map(str, scored), str(account.scored))
+    for sign, term in zip("=+++++", TERMS, strict=True):
+        counts = (terms[term] for terms in places.values())
+        drawn.add_row(f"{sign} {term}", *map(str, counts), str(account.totals[term]))
+    if account.missing:
+        drawn.add_row("  missing", *("" for _ in places), str(len(account.missing)), style="red")
+    return drawn

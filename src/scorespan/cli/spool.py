@@ -1,0 +1,86 @@
+"""`scorespan spool`: what is on the disk of this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from scorespan.reconcile import DirectoryReport, read_account, read_directories
+
+
+@click.group()
+def spool() -> None:
+    """What waits on this machine, and what became of the rest."""
+
+
+@spool.command()
+@click.option(
+    "--dir",
+    "root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Spool root. Default: SCORESPAN_SPOOL_DIR, else the user's state folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(root: Path | None, as_json: bool) -> None:
+    """Show every process's directory, dead or alive, and the account.
+
+    Exits with 1 when a number is missing.
+    """
+    from scorespan.cli.account import account_table
+    from scorespan.errors import SettingsError
+    from scorespan.settings import Settings
+    from scorespan.spool.root import default_root
+
+    try:
+        root = root or Settings.load().spool_dir or default_root()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    if not root.is_dir():
+        raise click.UsageError(f"there is no spool root {root}")
+    reports = read_directories(root)
+    account = read_account(root)
+    if as_json:
+        known = {
+            "root": str(root),
+            "directories": [report._asdict() for report in reports],
+            "scored": account.scored,
+            **account.totals,
+            "missing": account.missing,
+        }
+        click.echo(json.dumps(known))
+    else:
+        console = Console()
+        console.print(f"spool root {root}", highlight=False)
+        if reports:
+            console.print(_directories_table(reports))
+        console.print(account_table(account))
+        for producer_id, number in account.missing[:20]:
+            console.print(f"missing: producer {producer_id}, number {number}")
+    if account.missing:
+        raise SystemExit(1)
+
+
+def _directories_table(reports: list[DirectoryReport]) -> Table:
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("directory", "process", "route", "waiting", "oldest", "bytes", "state"):
+        drawn.add_column(name, justify="right" if name in {"waiting", "bytes"} else "left")
+    for report in reports:
+        oldest = ""
+        if report.oldest is not None:
+            oldest = f"{max(0, int(time.time() // 60) - report.oldest)} min"
+        blocked = (report.status or {}).get("blocked")
+        drawn.add_row(
+            report.name,
+            "alive" if report.alive else "gone",
+            report.route.url if report.route else "?",
+            str(report.waiting),
+            oldest,
+            str(report.size),
+            f"paused: {blocked}" if blocked else "",
+        )
+    return drawn
