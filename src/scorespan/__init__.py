@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scorespan.decorator import scored
 from scorespan.errors import ScorespanError, SettingsError
-from scorespan.scoring import Scoring, scored, scoring_span
+from scorespan.scoring import Scoring, scoring_span
 
 if TYPE_CHECKING:
     from scorespan.record import PayloadRecord

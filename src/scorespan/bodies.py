@@ -10,31 +10,41 @@ DataFrame                    fields: the columns; values: the rows
 array or list of rows        fields: the feature names, else `f0`, `f1`, ...; values: the rows
 one-dimensional, a request   one row
 one-dimensional, a result    one column `prediction`
+empty                        the columns and no row
 a single number or flag      one row, one column (`f0`; a result: `prediction`)
 text, bytes                  kept: it is a body already (bytes must be UTF-8)
-date, time, UUID, Enum       RFC 3339 text; text; its value
+date, time, datetime64       RFC 3339 text
+UUID, Enum, dataclass        text; its value; an object
 Decimal, any integer         a number, with all its digits
 NaN, infinity, NaT, NA       null, with a note on the record (JSON has no such numbers)
 ===========================  ======================================================================
 
-Anything else cannot be a body: the outcome has a `problem` and no text. Nothing here raises.
+Anything else cannot be a body: the outcome has a `problem` and no text. So has what can be read
+only once, such as a generator: reading it here would leave the model nothing. Nothing here raises,
+and nothing changes the value.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
+from scorespan.telemetry import said
+
 PREDICTION = "prediction"
 _MAX_DEPTH = 200
-_FAST = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS
 _PLAIN = frozenset({str, int, bool, type(None)})
+_MISSING = frozenset({"NaTType", "NAType", "datetime64", "timedelta64"})
+"""Types of pandas and numpy that hold, or may hold, a value that is missing."""
 
 
 class EncodedBody(NamedTuple):
@@ -68,7 +78,7 @@ def _encode(
 ) -> EncodedBody:
     try:
         if isinstance(value, str):
-            return EncodedBody(str(value))
+            return EncodedBody(str.__str__(value))
         if isinstance(value, (bytes, bytearray, memoryview)):
             return EncodedBody(bytes(value).decode())
         shaped = _fields_values(value, name, feature_names) if shape else value
@@ -76,13 +86,14 @@ def _encode(
     except UnicodeDecodeError:
         return EncodedBody(None, (), f"{name}: bytes that are not UTF-8")
     except Exception as error:  # noqa: BLE001 - foreign types run code of their own; the record says so
-        return EncodedBody(None, (), f"{name}: {type(value).__name__} has no JSON form ({error})")
+        kind = type(value).__name__
+        return EncodedBody(None, (), f"{name}: {kind} has no JSON form ({said(error)})")
 
 
 def _dump(value: object, name: str) -> EncodedBody:
     notes = _Notes(name)
     try:
-        text = orjson.dumps(value, option=_FAST)
+        text = orjson.dumps(value, default=_listed, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
         # orjson writes NaN as null without a word; only a look at the value tells them apart.
         if b"null" not in text or not _has_nonfinite(value):
             return EncodedBody(text.decode())
@@ -94,22 +105,45 @@ def _dump(value: object, name: str) -> EncodedBody:
 
 def _fields_values(value: object, name: str, feature_names: Sequence[str] | None) -> object:
     """Tables and arrays as fields/values; anything else unchanged."""
-    kind = type(value).__name__
-    if kind == "DataFrame" and hasattr(value, "iloc"):
-        return _of_frame(value)
-    if kind == "Series" and hasattr(value, "index"):
-        names = [str(label) for label in value.index] if name == "request" else None
-        return _of_cells(value.tolist(), name, names or feature_names)  # type: ignore[attr-defined]
-    if hasattr(value, "shape") and hasattr(value, "tolist"):
-        value = value.tolist()
-        if not isinstance(value, list):
+    if hasattr(value, "iloc"):
+        if hasattr(value, "columns"):
+            return _of_frame(value)
+        names = [str(label) for label in value.index] if name == "request" else None  # type: ignore[attr-defined]
+        return _of_cells(_listed(value), name, names or feature_names)
+    if hasattr(value, "tolist"):
+        listed = _listed(value)
+        if not isinstance(listed, list):
             return _of_cells([value], name, feature_names)
-        return _of_list(value, name, feature_names)
+        shape: Any = getattr(value, "shape", ())
+        if len(shape) == 2 and not listed:
+            return {"fields": _names(shape[1], feature_names), "values": []}
+        value = listed
     if isinstance(value, (list, tuple)):
         return _of_list(value, name, feature_names)
     if isinstance(value, (int, float, Decimal)):
         return _of_cells([value], name, feature_names)
     return value
+
+
+def _listed(value: Any) -> Any:
+    """An array as lists, a numpy scalar as Python's own; orjson's hook for what it does not know.
+
+    numpy's `tolist` would make bare numbers of nanoseconds.
+    """
+    kind = type(value).__name__
+    if kind in {"datetime64", "timedelta64"}:
+        text = str(value)
+        if text == "NaT":
+            return None
+        if kind == "datetime64":
+            return text.rstrip("0").rstrip(".") if "." in text else text
+    elif kind == "ndarray" and value.dtype.kind in "Mm":
+        return list(value) if value.shape else value[()]
+    elif hasattr(value, "tolist"):
+        plain = value.tolist()
+        if type(plain) is not type(value):
+            return plain
+    raise TypeError(f"a value of type {kind}")
 
 
 def _of_frame(frame: Any) -> dict[str, object]:
@@ -119,12 +153,13 @@ def _of_frame(frame: Any) -> dict[str, object]:
 
 
 def _of_list(items: Sequence[Any], name: str, feature_names: Sequence[str] | None) -> object:
-    if items and all(isinstance(item, (list, tuple)) or _is_vector(item) for item in items):
-        rows = [item.tolist() if _is_vector(item) else item for item in items]
-        width = len(rows[0])
-        prefix = feature_names if name == "request" else None
-        return {"fields": _names(width, prefix), "values": rows}
-    if items and not any(isinstance(item, (Mapping, list, tuple)) for item in items):
+    if not items:
+        columns = list(map(str, feature_names or ())) if name == "request" else [PREDICTION]
+        return {"fields": columns, "values": []}
+    if all(isinstance(item, (list, tuple)) or _is_vector(item) for item in items):
+        rows = [_listed(item) if _is_vector(item) else item for item in items]
+        return {"fields": _names(len(rows[0]), feature_names), "values": rows}
+    if not any(isinstance(item, (Mapping, list, tuple)) for item in items):
         return _of_cells(items, name, feature_names)
     return items
 
@@ -177,6 +212,8 @@ def _plain(value: Any, notes: _Notes, depth: int) -> object:  # noqa: C901, PLR0
         raise ValueError(f"nested deeper than {_MAX_DEPTH}")
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Enum):
+        return _plain(value.value, notes, depth + 1)
     if isinstance(value, int):
         return orjson.Fragment(str(int(value)))
     if isinstance(value, float):
@@ -188,27 +225,32 @@ def _plain(value: Any, notes: _Notes, depth: int) -> object:  # noqa: C901, PLR0
         return _plain_text(value)
     if isinstance(value, Decimal):
         if value.is_finite():
-            return orjson.Fragment(format(value, "f") if value.adjusted() < 400 else str(value))
+            # Never written out: an exponent can stand for gigabytes of zeros.
+            return orjson.Fragment(str(Decimal(value)))
         notes.add(f"{value} became null")
         return None
     if isinstance(value, Mapping):
-        return {_plain_key(key): _plain(item, notes, depth + 1) for key, item in value.items()}
-    if type(value).__name__ in {"NaTType", "NAType"}:
+        members = {_plain_key(key): _plain(item, notes, depth + 1) for key, item in value.items()}
+        if len(members) != len(value):
+            raise ValueError("two keys have the same text")
+        return members
+    if type(value).__name__ in _MISSING and str(value) in {"NaT", "<NA>"}:
         notes.add(f"{value} became null")
         return None
     if isinstance(value, (dt.date, dt.time)):
         return value.isoformat()
-    if isinstance(value, bytes):
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
         return _plain_text(value.decode())
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist(), notes, depth + 1)
-    if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "__next__"):
-        items: Iterable[object] = value
-        return [_plain(item, notes, depth + 1) for item in items]
-    if hasattr(value, "value") and hasattr(value, "name"):
-        return _plain(value.value, notes, depth + 1)
-    # Dataclasses and UUIDs: orjson's own forms. It raises for the rest, which names the type.
-    return orjson.loads(orjson.dumps(value))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, notes, depth + 1) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.name[0] != "_"]
+        return {name: _plain(getattr(value, name), notes, depth + 1) for name in names}
+    if isinstance(value, Iterator):
+        raise TypeError("it can be read only once")
+    return _plain(_listed(value), notes, depth + 1)
 
 
 def _plain_text(value: str) -> object:
@@ -217,15 +259,19 @@ def _plain_text(value: str) -> object:
     except UnicodeEncodeError:
         # Kept as an escape: the reader refuses it, and the dead letter holds what was there.
         return orjson.Fragment(json.dumps(value))
-    return str(value)
+    return str.__str__(value)
 
 
-def _plain_key(key: object) -> str:
+def _plain_key(key: Any) -> str:
+    if isinstance(key, Enum):
+        return _plain_key(key.value)
     if isinstance(key, str):
         key.encode()
-        return str(key)
+        return str.__str__(key)
     if key is None or isinstance(key, bool):
         return json.dumps(key)
-    if isinstance(key, (int, float, dt.date)):
+    if isinstance(key, (int, float, dt.date, UUID)):
         return str(key)
+    if hasattr(key, "tolist"):
+        return _plain_key(_listed(key))
     raise TypeError(f"a key of type {type(key).__name__}")

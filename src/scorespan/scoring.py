@@ -1,28 +1,25 @@
-"""Scoring spans from model code: `@scored` and `scoring_span()`.
+"""Scoring spans from model code: `scoring_span()`, and what `@scored` is made of.
 
-Both measure with a monotonic clock, leave the span out of the current context (a child span of the
-application keeps its own parent), re-raise what the model raises unchanged, and never raise
-themselves. Where no SDK is configured they do next to nothing.
+A scoring measures with a monotonic clock, leaves its span out of the current context (a child span
+of the application keeps its own parent), lets what the model raises pass unchanged, and never
+raises itself. Where no SDK is configured it does next to nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import inspect
-import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType, TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
 from scorespan import attributes, producer, provider
-from scorespan.telemetry import RepeatedLog
+from scorespan.telemetry import RepeatedLog, said
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _NAME = "scoring"
 _log = RepeatedLog()
 
@@ -35,26 +32,15 @@ class Scoring:
             this scoring is kept.
     """
 
-    __slots__ = (
-        "_ended",
-        "_id",
-        "_notes",
-        "_problem",
-        "_span",
-        "_started",
-        "_stopped",
-        "_values",
-        "_wall_start",
-        "recording",
-    )
+    __slots__ = ("_ended", "_id", "_span", "_started", "_stopped", "_told", "_values",
+                 "_wall_start", "recording")  # fmt: skip
 
     def __init__(
         self, request: object, feature_names: Sequence[str] | None, values: dict[str, Any]
     ) -> None:
-        self._id: str | None = values.get(attributes.ID)
+        self._id: str | None = values.get(attributes.ID) or None
         self._values = values
-        self._notes: tuple[str, ...] = ()
-        self._problem: str | None = None
+        self._told: dict[str, tuple[tuple[str, ...], str | None]] = {}  # notes and problem, by body
         self._ended = False
         self._stopped: int | None = None
         self._started = 0
@@ -69,7 +55,7 @@ class Scoring:
             if type(request) is str:
                 values[attributes.REQUEST] = request
             else:
-                self._keep(attributes.REQUEST, _bodies().encode_request(request, feature_names))
+                self._keep(attributes.REQUEST, "encode_request", request, feature_names)
             self._started = time.perf_counter_ns()
 
     @property
@@ -81,26 +67,32 @@ class Scoring:
         return self._id
 
     def set_response(self, response: object) -> None:
-        """The model's answer; the response time ends here. See `bodies` for what becomes of it."""
+        """The model's answer; the response time ends here. See `bodies` for what becomes of it.
+
+        Called again, the last answer counts.
+        """
         if not self.recording:
             return
         self._stopped = time.perf_counter_ns()
         if type(response) is str:
             self._values[attributes.RESPONSE] = response
+            self._told.pop(attributes.RESPONSE, None)
         else:
-            self._keep(attributes.RESPONSE, _bodies().encode_response(response))
+            self._keep(attributes.RESPONSE, "encode_response", response)
 
     def set_error(self, error: BaseException) -> None:
         """The scoring failed; for code that catches what its model raises."""
-        if not self.recording:
+        if not self.recording or self._ended:
             return
         if self._stopped is None:
             self._stopped = time.perf_counter_ns()
+        kind, message = type(error).__name__, said(error)
         try:
             self._span.record_exception(error)
-            self._span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
         except Exception:  # noqa: BLE001 - an exception whose str() raises
-            self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            known = {"exception.type": kind, "exception.message": message}
+            self._span.add_event("exception", known)
+        self._span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}"))
 
     def end(self) -> None:
         """End the scoring; the record is in the spool when this returns. Idempotent."""
@@ -110,22 +102,38 @@ class Scoring:
         try:
             elapsed = (self._stopped or time.perf_counter_ns()) - self._started
             values = self._values
-            if self._notes:
-                values[attributes.NOTES] = self._notes
-            if self._problem is not None:
-                values[attributes.PROBLEM] = self._problem
+            if self._told:
+                self._add_told(values)
             values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = producer.next_number()
             self._span.set_attributes(values)
             self._span.end(self._wall_start + elapsed)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
             _log.warning("end", "a scoring was not recorded: %s", type(error).__name__)
 
-    def _keep(self, name: str, encoded: Any) -> None:
-        if encoded.text is None:
-            self._problem = encoded.problem
+    def tell(self, key: str, *notes: str, problem: str | None = None) -> None:
+        """Add notes to the record, or a problem that makes it a dead letter."""
+        self._told[key] = notes, problem
+
+    def _keep(self, name: str, encode: str, *arguments: object) -> None:
+        try:
+            text, notes, problem = getattr(_bodies(), encode)(*arguments)
+        except Exception as error:  # noqa: BLE001 - such as a stack that is nearly full
+            text, notes, problem = None, (), f"{name}: {type(error).__name__} while it was encoded"
+        self._told[name] = notes, problem
+        if text is not None:
+            self._values[name] = text
         else:
-            self._values[name] = encoded.text
-        self._notes += encoded.notes
+            self._values.pop(name, None)
+
+    def _add_told(self, values: dict[str, Any]) -> None:
+        notes = tuple(note for notes, _ in self._told.values() for note in notes)
+        problems = [problem for _, problem in self._told.values() if problem is not None]
+        if notes:
+            values[attributes.NOTES] = notes
+        if problems:
+            values[attributes.PROBLEM] = "; ".join(problems)
+            # Without bodies this is what makes it a scoring span still.
+            values[attributes.ID] = self.id
 
     def __enter__(self) -> Scoring:
         return self
@@ -141,7 +149,7 @@ class Scoring:
         self.end()
 
 
-def scoring_span(  # noqa: PLR0913 - one argument for each attribute a caller may set
+def scoring_span(  # noqa: C901, PLR0913 - one argument for each attribute a caller may set
     request: object,
     *,
     scoring_id: str | None = None,
@@ -190,192 +198,28 @@ def scoring_span(  # noqa: PLR0913 - one argument for each attribute a caller ma
         values[attributes.MODEL_VERSION] = model_version
     if client_id is not None:
         values[attributes.CLIENT_ID] = client_id
+    for name, value in values.items():
+        if type(value) is not str:
+            values[name] = said(value)  # a UUID, a number
     if feature_names is not None:
-        values[attributes.FEATURE_NAMES] = tuple(feature_names)
+        values[attributes.FEATURE_NAMES] = feature_names = column_names(feature_names)
     return Scoring(request, feature_names, values)
 
 
-@overload
-def scored(function: _F, /) -> _F: ...
-@overload
-def scored(*, request: Callable[..., object] | None = None, **span: Any) -> Callable[[_F], _F]: ...
-def scored(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    request: Callable[..., object] | None = None,
-    **span: Any,
-) -> Any:
-    """Make every call of a function one scoring.
-
-    ::
-
-        @scored(subscription_id="credit", feature_names=["age", "amount"])
-        def predict(rows): ...
-
-    Works on functions, coroutine functions, generators and asynchronous generators; a generator's
-    scoring ends with its last item, and its response is the list of the items (text items are
-    joined). What the function returns and raises is unchanged.
-
-    Args:
-        function: where used without arguments.
-        request: called with the call's arguments, returns the request; else the request is the
-            first argument, after `self`.
-        span: as for `scoring_span`; `scoring_id` and `client_id` may be callables, which get the
-            call's arguments.
-    """
-
-    def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
-        begin = _Beginning(target, request, span)
-        if inspect.isasyncgenfunction(target):
-            return _wrap_async_generator(target, begin)
-        if inspect.isgeneratorfunction(target):
-            return _wrap_generator(target, begin)
-        if inspect.iscoroutinefunction(target):
-            return _wrap_coroutine(target, begin)
-        return _wrap_function(target, begin)
-
-    unknown = span.keys() - inspect.signature(scoring_span).parameters.keys()
-    if unknown:
-        raise TypeError(f"scored() has no argument {min(unknown)!r}")
-    return decorate if function is None else decorate(function)
+def column_names(given: Iterable[object]) -> tuple[str, ...]:
+    """Feature names as strings, whatever holds them. Never raises."""
+    if isinstance(given, str):
+        return (given,)
+    try:
+        return tuple(map(said, given))
+    except TypeError:  # not a sequence; whoever reads the record sees what it was
+        return (said(given),)
 
 
-class _Beginning:
-    """Begins the scoring of a call."""
-
-    def __init__(
-        self,
-        target: Callable[..., Any],
-        request: Callable[..., object] | None,
-        span: dict[str, Any],
-    ) -> None:
-        names = list(inspect.signature(target).parameters)
-        self._first = 1 if names and names[0] in {"self", "cls"} else 0
-        self._keyword = names[self._first] if len(names) > self._first else None
-        self._request = request
-        self._fixed = {name: value for name, value in span.items() if not callable(value)}
-        self._called = {name: value for name, value in span.items() if callable(value)}
-
-    def __call__(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Scoring:
-        problem: str | None = None
-        body: object = None
-        values = self._fixed
-        try:
-            body = self._body(arguments, keywords)
-            if self._called:
-                values = dict(values)
-                for name, function in self._called.items():
-                    values[name] = function(*arguments, **keywords)
-        except Exception as error:  # noqa: BLE001 - the user's callable failed; the scoring must go on
-            problem = f"request: {type(error).__name__} while it was taken from the call: {error}"
-        scoring = scoring_span(body, **values)
-        if problem is not None and scoring.recording:
-            scoring._problem = problem  # noqa: SLF001 - the same module
-        return scoring
-
-    def _body(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> object:
-        if self._request is not None:
-            return self._request(*arguments, **keywords)
-        if len(arguments) > self._first:
-            return arguments[self._first]
-        if self._keyword in keywords:
-            return keywords[self._keyword]
-        if len(keywords) == 1:
-            return next(iter(keywords.values()))
-        raise TypeError("the call has no first argument")
-
-
-def _wrap_function(target: Callable[..., Any], begin: _Beginning) -> Callable[..., Any]:
-    @functools.wraps(target)
-    def scored_function(*arguments: Any, **keywords: Any) -> Any:
-        with begin(arguments, keywords) as scoring:
-            result = target(*arguments, **keywords)
-            scoring.set_response(result)
-        return result
-
-    return scored_function
-
-
-def _wrap_coroutine(target: Callable[..., Any], begin: _Beginning) -> Callable[..., Any]:
-    @functools.wraps(target)
-    async def scored_coroutine(*arguments: Any, **keywords: Any) -> Any:
-        with begin(arguments, keywords) as scoring:
-            result = await target(*arguments, **keywords)
-            scoring.set_response(result)
-        return result
-
-    return scored_coroutine
-
-
-def _wrap_generator(target: Callable[..., Any], begin: _Beginning) -> Callable[..., Any]:
-    @functools.wraps(target)
-    def scored_generator(*arguments: Any, **keywords: Any) -> Generator[Any, Any, Any]:
-        items: list[Any] = []
-        with begin(arguments, keywords) as scoring:
-            inner = target(*arguments, **keywords)
-            try:
-                item = next(inner)
-                while True:
-                    items.append(item)
-                    try:
-                        sent = yield item
-                    except GeneratorExit:
-                        inner.close()
-                        _closed_early(scoring, items)
-                        return None
-                    except BaseException as error:  # noqa: BLE001 - handed to the generator it was thrown at
-                        item = inner.throw(error)
-                    else:
-                        item = inner.send(sent)
-            except StopIteration as stop:
-                scoring.set_response(_joined(items))
-                return stop.value
-
-    return scored_generator
-
-
-def _wrap_async_generator(target: Callable[..., Any], begin: _Beginning) -> Callable[..., Any]:
-    @functools.wraps(target)
-    async def scored_async_generator(*arguments: Any, **keywords: Any) -> AsyncGenerator[Any, Any]:
-        items: list[Any] = []
-        with begin(arguments, keywords) as scoring:
-            inner = target(*arguments, **keywords)
-            try:
-                item = await anext(inner)
-                while True:
-                    items.append(item)
-                    try:
-                        sent = yield item
-                    except GeneratorExit:
-                        await inner.aclose()
-                        _closed_early(scoring, items)
-                        return
-                    except BaseException as error:  # noqa: BLE001 - handed to the generator it was thrown at
-                        item = await inner.athrow(error)
-                    else:
-                        item = await inner.asend(sent)
-            except StopAsyncIteration:
-                scoring.set_response(_joined(items))
-
-    return scored_async_generator
-
-
-def _closed_early(scoring: Scoring, items: list[Any]) -> None:
-    if scoring.recording:
-        scoring._notes += ("response: the caller left before the last item",)  # noqa: SLF001 - the same module
-    scoring.set_response(_joined(items))
-
-
-def _joined(items: list[Any]) -> object:
-    if items and all(isinstance(item, str) for item in items):
-        return "".join(items)
-    return items
-
-
+@functools.cache
 def _bodies() -> ModuleType:
     """The body encoder, loaded with the first scoring that is recorded.
 
     Importing scorespan must need the OpenTelemetry API alone, and be cheap.
     """
-    return sys.modules.get("scorespan.bodies") or importlib.import_module("scorespan.bodies")
+    return importlib.import_module("scorespan.bodies")

@@ -38,10 +38,15 @@ def _text(value: str) -> str:
 
 def _url(value: str) -> str:
     value = value.strip().rstrip("/")
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        whole = value.split() == [value] and parts.hostname and parts.port != 0
+        known = whole and parts.scheme in {"http", "https"}
+    except ValueError:  # brackets that do not close, a port that is no number
+        known = False
+    if not known:
         raise ValueError("must be an address such as https://mart.example.com")
-    if parts.username or parts.password:
+    if "@" in parts.netloc:
         raise ValueError("must not hold credentials; use SCORESPAN_API_KEY or SCORESPAN_USERNAME")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query or fragment")
@@ -58,24 +63,25 @@ def _flag(value: str) -> bool:
 
 
 def _count(value: str) -> int:
-    number = int(value)
-    if number < 0:
+    if not value.strip().isdecimal():
         raise ValueError("must be a whole number, 0 or more")
-    return number
+    return int(value)
 
 
 def _seconds(value: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < float("inf"):
         raise ValueError("must be a number of seconds, 0 or more")
     return number
 
 
 def _bytes(value: str) -> int:
-    number = _count(value)
-    if number < 1024 * 1024:
+    if not value.strip().isdecimal() or int(value) < 1024 * 1024:
         raise ValueError("must be a number of bytes, 1048576 or more")
-    return number
+    return int(value)
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -166,11 +172,10 @@ class Settings:
             try:
                 values[field.name] = field.metadata["parse"](text)
             except ValueError as error:
-                problem = str(error)
-                if "must" not in problem:
-                    problem = "must be a number"
-                shown = "" if "Secret" in str(field.type) else f" (it is {text!r})"
-                raise SettingsError(variable, problem + shown) from None
+                # An address with credentials or a query may hold a secret as well.
+                secret = "Secret" in str(field.type) or "@" in text or "?" in text
+                shown = "" if secret else f" (it is {text!r})"
+                raise SettingsError(variable, f"{error}{shown}") from None
         if given:
             name = next(iter(given))
             raise SettingsError(variable_name(name), "there is no such setting")
@@ -188,6 +193,9 @@ class Settings:
         ):
             if needed is None:
                 raise SettingsError(variable_name(name), "is required to deliver to a data mart")
+        if (self.username is None) != (self.password is None):
+            missing = "username" if self.username is None else "password"
+            raise SettingsError(variable_name(missing), "user name and password go together")
         ways = [
             name
             for name, value in (
@@ -206,9 +214,6 @@ class Settings:
         if len(ways) > 1:
             both = " and ".join(variable_name(name) for name in ways)
             raise SettingsError(variable_name(ways[0]), f"{both} are set; only one may be")
-        if (self.username is None) != (self.password is None):
-            missing = "username" if self.username is None else "password"
-            raise SettingsError(variable_name(missing), "user name and password go together")
         for name, url in (("data_mart_url", self.data_mart_url), ("token_url", self.token_url)):
             if url is not None and not self.allow_http and not _private(url):
                 raise SettingsError(

@@ -47,3 +47,11 @@ class RepeatedLog:
         with self._lock:
             self._quiet.pop(key, None)
             return self._last.pop(key, None) is not None
+
+
+def said(value: object) -> str:
+    """What a value says of itself, even an exception whose `str` raises."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - foreign code; the type is what is left
+        return type(value).__name__
