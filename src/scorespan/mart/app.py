@@ -35,6 +35,15 @@ def readyz(mart: TheMart) -> Response:
     return answer({"status": "ok"})
 
 
+ROUTERS = (
+    health,
+    token_routes.router,
+    data_mart_routes.router,
+    subscription_routes.router,
+    payload_routes.router,
+)
+
+
 def create_app(mart: Mart) -> FastAPI:
     """The data mart as an ASGI application. It owns nothing: whoever made the store closes it."""
     # Up to 3.11 the parser's nesting counts against the interpreter's own limit, which leaves a
@@ -43,13 +52,7 @@ def create_app(mart: Mart) -> FastAPI:
     # Its pages would load scripts from elsewhere, and all of it would be open to anyone.
     app = FastAPI(title="scorespan data mart", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.mart = mart
-    for router in (
-        health,
-        token_routes.router,
-        data_mart_routes.router,
-        subscription_routes.router,
-        payload_routes.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(HTTPException, _unrouted)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -79,8 +79,9 @@ class _Extras(msgspec.Struct, gc=False):
 
 
 _NO_EXTRAS = _Extras()
-_straight = msgspec.json.Decoder(list[Members])
-_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_straight: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[Members])
+_elements: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[msgspec.Raw])
+_document: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.Raw)
 _extras = msgspec.json.Decoder(_Extras)
 
 
@@ -114,17 +115,22 @@ def parse(body: bytes, *, now: datetime, shapes: Shapes | None = None, owner: st
 def _listed(body: bytes) -> Sequence[Members | msgspec.Raw]:
     try:
         body.decode()
-        try:
-            return _straight.decode(body)
-        except msgspec.ValidationError:
-            return _elements.decode(body)
-    except msgspec.ValidationError:
-        message = "the body must be a JSON list of payload records"
-        raise refusal(400, "not_a_list", message) from None
+        # What is wrong in form may hide what is no JSON at all: the next parser looks closer.
+        for parser in (_straight, _elements, _document):
+            try:
+                found = parser.decode(body)
+            except msgspec.ValidationError:
+                continue
+            break
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise refusal(400, "invalid_json", "the body is not valid JSON in UTF-8") from None
     except RecursionError:
         raise MartError(400, [too_deep()]) from None
+    if not isinstance(found, list):
+        raise refusal(400, "not_a_list", "the body must be a JSON list of payload records")
+    if not found:
+        raise refusal(400, "empty_list", "the list holds no payload record")
+    return found
 
 
 class _Bodies:

@@ -29,14 +29,18 @@ def sortable(text: str) -> str | None:
     `Z`, an offset or no zone (read as UTC), any number of fraction digits; those beyond the sixth
     are cut here and only here.
     """
-    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z" and text[10] == "T":
+    if len(text) == _CANONICAL_LENGTH:
         try:
-            plain = datetime.fromisoformat(text[:-1])
+            canonical = datetime.fromisoformat(text[:-1]).isoformat("T", "microseconds") + "Z"
         except ValueError:
-            return None
-        # A zone inside the first 26 characters is not the canonical form after all.
-        if plain.tzinfo is None:
-            return plain.isoformat("T", "microseconds") + "Z"
+            return _converted(text)
+        # The interpreter's own reader takes more forms than this one.
+        if canonical == text:
+            return text
+    return _converted(text)
+
+
+def _converted(text: str) -> str | None:
     match = _FORM.fullmatch(text)
     if match is None:
         return None
