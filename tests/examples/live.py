@@ -1,0 +1,175 @@
+"""What the live tests share: a real mart, processes as a user starts them, one way to wait."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+
+from scorespan.mart.server import RunningMart, running_mart
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PROGRAMS = Path(__file__).parent / "programs"
+DATA_MART_ID = "live"
+SUBSCRIPTION_ID = "live-model"
+BINDING_ID = "binding"
+
+_OURS = ("SCORESPAN_", "OTEL_", "PYTEST_", "COV_")
+_POLL_SECONDS = 0.02
+
+
+class Stored(msgspec.Struct):
+    """A record as the mart answers it: bodies as the text that is stored."""
+
+    scoring_id: str
+    response_time: int
+    request: msgspec.Raw
+    response: msgspec.Raw
+    scorespan: dict[str, Any] = {}
+
+    @property
+    def request_text(self) -> bytes:
+        """The request, byte for byte."""
+        return bytes(self.request)
+
+    @property
+    def response_text(self) -> bytes:
+        """The response, byte for byte; `null` for a failed scoring."""
+        return bytes(self.response)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the scoring failed."""
+        return self.scorespan["status"] == "error"
+
+
+class _Page(msgspec.Struct):
+    records: list[Stored]
+    after: str | None
+
+
+@dataclass(frozen=True)
+class LiveMart:
+    """A mart with one subscription, and a spool root for the processes that deliver to it."""
+
+    running: RunningMart
+    spool: Path
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments for `configure`."""
+        return {
+            "data_mart_url": self.running.url,
+            "data_mart_id": DATA_MART_ID,
+            "api_key": self.running.api_key,
+            "binding_id": BINDING_ID,
+            "subscription_id": SUBSCRIPTION_ID,
+            "spool_dir": str(self.spool),
+            # A busy machine may need longer than the two seconds that a service is given.
+            "shutdown_seconds": "60",
+        }
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a process that delivers here."""
+        ours = {f"SCORESPAN_{name.upper()}": value for name, value in self.settings.items()}
+        return {**clean_environment(), **ours, **more}
+
+    def records(self) -> list[Stored]:
+        """Every record of the subscription, in the order they were stored."""
+        records: list[Stored] = []
+        after: str | None = None
+        while True:
+            page = msgspec.json.decode(self._get("scoring_payloads", after=after), type=_Page)
+            records += page.records
+            after = page.after
+            if after is None:
+                return records
+
+    def ids(self) -> list[str]:
+        """The scoring id of every record, in the order they were stored."""
+        return [record.scoring_id for record in self.records()]
+
+    def conflicts(self) -> list[Any]:
+        """Records that came under the id of another one."""
+        return msgspec.json.decode(self._get("scoring_conflicts"))["conflicts"]
+
+    def row_count(self) -> int:
+        """Rows of the payload table; failed scorings have none."""
+        text = self._get("scoring_transactions", limit=1, include_total_count="true")
+        return msgspec.json.decode(text)["total_count"]
+
+    def _get(self, path: str, **query: Any) -> bytes:
+        answer = requests.get(
+            f"{self.running.url}/v1/data_marts/{DATA_MART_ID}/{path}",
+            params={"subscription_id": SUBSCRIPTION_ID, **query},
+            headers={"Authorization": f"Bearer {self.running.token()}"},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+
+@contextmanager
+def live_mart(folder: Path) -> Iterator[LiveMart]:
+    """A running mart whose subscription has payload logging on."""
+    with running_mart(folder / "mart") as running:
+        running.prepare(DATA_MART_ID, SUBSCRIPTION_ID, binding_id=BINDING_ID)
+        yield LiveMart(running, folder / "spool")
+
+
+def clean_environment() -> dict[str, str]:
+    """This environment without what steers scorespan, OpenTelemetry or pytest."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OURS) and name not in {"PYTHONPATH", "PYTHONWARNINGS"}
+    }
+
+
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float = 100
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, which must be a good one; what it said is shown where it is not."""
+    done = subprocess.run(
+        list(map(str, command)),
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@contextmanager
+def started(
+    command: Sequence[str | Path], environment: Mapping[str, str], **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A process while the block runs; killed at the end if it still lives."""
+    with subprocess.Popen(
+        list(map(str, command)), env=dict(environment), text=True, **options
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+    """Return as soon as the condition holds; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        pause.wait(_POLL_SECONDS)
