@@ -14,9 +14,8 @@ The member ``scorespan`` goes to our own mart only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -53,8 +52,7 @@ def content_hash(request: bytes, response: bytes, status: str) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadRecord:
+class PayloadRecord(NamedTuple):
     """One scoring as the data mart keeps it.
 
     Attributes:
@@ -93,7 +91,11 @@ class PayloadRecord:
         return content_hash(body_text(self.request), body_text(self.response), self.status)
 
     def wire(self, *, extras: bool) -> bytes:
-        """JSON text of the record; bodies that are text already are spliced in unparsed.
+        """JSON text of the record; see `wire_members`."""
+        return orjson.dumps(self.wire_members(extras=extras))
+
+    def wire_members(self, *, extras: bool) -> dict[str, object]:
+        """The members of the wire form, for orjson; bodies that are text already are fragments.
 
         Args:
             extras: whether to add the `scorespan` member. Only our own mart knows it.
@@ -113,4 +115,9 @@ class PayloadRecord:
                 del members[optional]
         if extras and self.extras is not None:
             members["scorespan"] = self.extras
-        return orjson.dumps(members)
+        return members
+
+
+def wire_list(records: Iterable[PayloadRecord], *, extras: bool) -> bytes:
+    """The JSON list that is posted; see `PayloadRecord.wire_members`."""
+    return orjson.dumps([record.wire_members(extras=extras) for record in records])

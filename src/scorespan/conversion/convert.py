@@ -5,8 +5,9 @@ A span that cannot become a record is answered with the reason, as a value.
 
 from __future__ import annotations
 
+import functools
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from scorespan import attributes, dialects
 from scorespan.conversion.span import ScoringSpan
@@ -19,7 +20,7 @@ from scorespan.record import (
     PayloadRecord,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; without the zone isoformat() is the wire form
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _KEPT_ANSWER = 4096
 """Bytes of a failed scoring's answer that are kept beside its error."""
@@ -37,6 +38,7 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
     if isinstance(bodies, ConversionError):
         return bodies
     response_time, time_notes = _response_time(span)
+    notes = (span.notes or ()) + time_notes + bodies.notes
     return PayloadRecord(
         scoring_id=span.key,
         subscription_id=span.subscription_id or "",
@@ -46,7 +48,7 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
         response_time=response_time,
         request=bodies.request,
         response=bodies.response,
-        extras=_extras(span, (*(span.notes or ()), *time_notes, *bodies.notes)),
+        extras=_extras(span, notes),
     )
 
 
@@ -78,16 +80,22 @@ def _answer(span: ScoringSpan) -> bytes | None:
 
 def _timestamp(span: ScoringSpan) -> str | ConversionError:
     if span.timestamp is None:
+        second, nanoseconds = divmod(span.start_time, 1_000_000_000)
         try:
-            moment = _EPOCH + timedelta(microseconds=span.start_time // 1000)
+            return f"{_second_text(second)}.{nanoseconds // 1000:06d}Z"
         except OverflowError:
             return ConversionError("timestamp", "the span's start is outside the calendar")
-        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if _RFC3339.fullmatch(span.timestamp) is None:
         return ConversionError(
             "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {span.timestamp[:64]!r}"
         )
     return span.timestamp
+
+
+@functools.lru_cache(maxsize=64)
+def _second_text(second: int) -> str:
+    """Date and time of a second since the epoch; the records of a batch share a few of them."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _response_time(span: ScoringSpan) -> tuple[int, tuple[str, ...]]:

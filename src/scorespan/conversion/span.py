@@ -74,7 +74,10 @@ class ScoringSpan(NamedTuple):
 
 
 _BODIES = 2
-_META_FIELDS = ScoringSpan._fields[_BODIES:]
+_DEFAULTS = list(ScoringSpan()[_BODIES:])
+_LISTS = tuple(
+    ScoringSpan._fields.index(name) - _BODIES for name in ("feature_names", "notes", "problems")
+)
 
 
 def encode(span: ScoringSpan) -> list[bytes]:
@@ -117,14 +120,13 @@ def decode(entry: bytes) -> ScoringSpan:
         if response_end != len(entry):
             raise SpoolDamagedError(f"the entry has {len(entry)} bytes instead of {response_end}")
         meta = orjson.loads(entry[_HEAD.size : meta_end])
-        known: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in zip(_META_FIELDS, meta, strict=False)
-        }
+        # Longer: written by a newer version. Shorter: by an older one.
+        meta = meta[: len(_DEFAULTS)] + _DEFAULTS[len(meta) :]
+        for place in _LISTS:
+            if meta[place] is not None:
+                meta[place] = tuple(meta[place])
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
-    return ScoringSpan(
-        request=None if request_length == _ABSENT else entry[meta_end:request_end],
-        response=None if response_length == _ABSENT else entry[request_end:response_end],
-        **known,
-    )
+    request = None if request_length == _ABSENT else entry[meta_end:request_end]
+    response = None if response_length == _ABSENT else entry[request_end:response_end]
+    return ScoringSpan._make((request, response, *meta))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from scorespan.conversion.convert import convert
@@ -73,8 +73,3 @@ def read_items(entries: Iterable[Entry]) -> list[Item]:
         else:
             items.append(Item(entry, span, convert(span)))
     return items
-
-
-def wire_list(records: Sequence[PayloadRecord], *, extras: bool) -> bytes:
-    """The JSON list that is posted."""
-    return b"[" + b",".join([record.wire(extras=extras) for record in records]) + b"]"

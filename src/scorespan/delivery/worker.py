@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from scorespan.delivery.batch import Item, read_items, wire_list
+from scorespan.delivery.batch import Item, read_items
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.retry import (
     BLOCKED_SECONDS,
@@ -23,7 +23,7 @@ from scorespan.delivery.retry import (
 )
 from scorespan.delivery.settle import Settler
 from scorespan.errors import ConversionError, DeliveryError, TokenError
-from scorespan.record import PayloadRecord
+from scorespan.record import PayloadRecord, wire_list
 from scorespan.spool.ledger import STORED, WITHHELD
 from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
 from scorespan.spool.spool import ADOPT_SECONDS, Spool

@@ -14,6 +14,7 @@ from scorespan.dialects.bodies import DialectBodies
 from scorespan.errors import ConversionError
 
 NAME = "fields_values"
+_TEXT = {str}
 
 
 def read(request: bytes, response: bytes | None) -> DialectBodies | ConversionError:
@@ -41,38 +42,57 @@ def _rows(text: bytes, name: str) -> int | ConversionError:
         if error.pos >= len(error.doc):
             hint = "; it ends too early, as a text does that a length limit has cut"
         return ConversionError("invalid_json", f"{name}: not valid JSON: {error}{hint}")
-    if not isinstance(body, dict) or not {"fields", "values"} <= body.keys():
-        return ConversionError(
-            "no_fields_values", f"{name}: an object with `fields` and `values` is needed"
-        )
-    meta = body.get("meta")
     rows = _table_rows(body, name)
-    if isinstance(meta, dict) and "values" in meta and not isinstance(rows, ConversionError):
-        meta_rows = _table_rows(meta, f"{name}.meta")
-        if isinstance(meta_rows, ConversionError):
-            return meta_rows
+    if isinstance(rows, int) and isinstance(body.get("meta"), dict):
+        meta_rows = _table_rows(body["meta"], f"{name}.meta")
         if meta_rows != rows:
+            if isinstance(meta_rows, ConversionError):
+                return meta_rows
             return ConversionError(
                 "row_count", f"{name}.meta.values: {meta_rows} rows for {rows} rows"
             )
     return rows
 
 
-def _table_rows(table: dict[str, Any], name: str) -> int | ConversionError:
-    fields, values = table.get("fields"), table["values"]
-    if not isinstance(fields, list) or not all(type(field) is str for field in fields):
+def _table_rows(table: Any, name: str) -> int | ConversionError:
+    """How many rows a table has. What is wrong with it is looked for only where something is."""
+    if type(table) is not dict:
+        return _fault(table, name)
+    fields, values = table.get("fields"), table.get("values")
+    if (
+        type(fields) is not list
+        or type(values) is not list
+        or not _TEXT.issuperset(map(type, fields))
+    ):
+        return _fault(table, name)
+    width = len(fields)
+    for row in values:
+        if type(row) is not list or len(row) != width:
+            flat = len(values) == width and not all(type(cell) is list for cell in values)
+            return 1 if flat else _fault(table, name)
+    return len(values)
+
+
+def _fault(table: Any, name: str) -> ConversionError:
+    if not isinstance(table, dict) or "fields" not in table or "values" not in table:
+        return ConversionError(
+            "no_fields_values", f"{name}: an object with `fields` and `values` is needed"
+        )
+    fields, values = table["fields"], table["values"]
+    if not isinstance(fields, list) or not _TEXT.issuperset(map(type, fields)):
         return ConversionError("wrong_type", f"{name}.fields: a list of strings is needed")
     if not isinstance(values, list):
         return ConversionError("wrong_type", f"{name}.values: a list of rows is needed")
-    width = len(fields)
-    if values and not any(isinstance(row, list) for row in values):
-        values = [values]
-    for position, row in enumerate(values):
-        if not isinstance(row, list):
-            return ConversionError("wrong_type", f"{name}.values[{position}]: a list is needed")
-        if len(row) != width:
-            return ConversionError(
-                "row_width",
-                f"{name}.values[{position}]: {len(row)} values for {width} fields",
-            )
-    return len(values)
+    if list not in set(map(type, values)):
+        return ConversionError(
+            "row_width", f"{name}.values: {len(values)} values for {len(fields)} fields"
+        )
+    position, row = next(
+        (position, row)
+        for position, row in enumerate(values)
+        if not isinstance(row, list) or len(row) != len(fields)
+    )
+    place = f"{name}.values[{position}]"
+    if not isinstance(row, list):
+        return ConversionError("wrong_type", f"{place}: a list is needed")
+    return ConversionError("row_width", f"{place}: {len(row)} values for {len(fields)} fields")

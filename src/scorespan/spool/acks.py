@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
@@ -16,6 +17,7 @@ from zlib import crc32
 SUFFIX = ".acks"
 _RUN = struct.Struct("<QQ")
 _CHECK = struct.Struct("<I")
+_LAST = 2**64
 _SIZE = _RUN.size + _CHECK.size
 
 
@@ -31,7 +33,7 @@ def append_acks(segment: Path, sequences: Iterable[int]) -> None:
         OSError: nothing is lost by that; the entries are delivered again after a restart.
     """
     items = []
-    for first, last in _runs(sequences):
+    for first, last in _merged((sequence, sequence) for sequence in sequences):
         run = _RUN.pack(first, last)
         items.append(run + _CHECK.pack(crc32(run)))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -46,7 +48,7 @@ class Acked:
     """The settled sequences of a segment, as its acks file tells."""
 
     def __init__(self, segment: Path) -> None:
-        self._runs: list[tuple[int, int]] = []
+        runs: list[tuple[int, int]] = []
         try:
             content = acks_path(segment).read_bytes()
         except OSError:
@@ -54,21 +56,20 @@ class Acked:
         for start in range(0, len(content) - _SIZE + 1, _SIZE):
             run = content[start : start + _RUN.size]
             if _CHECK.unpack_from(content, start + _RUN.size)[0] == crc32(run):
-                self._runs.append(_RUN.unpack(run))
-        self._runs.sort()
+                runs.append(_RUN.unpack(run))
+        self._runs = _merged(runs)
 
     def __contains__(self, sequence: int) -> bool:
-        return any(first <= sequence <= last for first, last in self._runs)
-
-    def __bool__(self) -> bool:
-        return bool(self._runs)
+        place = bisect_right(self._runs, (sequence, _LAST)) - 1
+        return place >= 0 and sequence <= self._runs[place][1]
 
 
-def _runs(sequences: Iterable[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
-    for sequence in sorted(sequences):
-        if runs and runs[-1][1] + 1 == sequence:
-            runs[-1] = (runs[-1][0], sequence)
+def _merged(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same sequences in as few runs as possible, in order."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(runs):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
         else:
-            runs.append((sequence, sequence))
-    return runs
+            merged.append((first, last))
+    return merged

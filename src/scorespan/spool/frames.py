@@ -25,9 +25,10 @@ FLAG_SEAL = 0x4000
 """The segment's end: JSON with count, first and last sequence."""
 FLAGS_OF_SPOOL = FLAG_HEADER | FLAG_SEAL
 
-_HEAD = struct.Struct("<4sII")
-_TAIL = struct.Struct("<QH")
-HEAD_SIZE = _HEAD.size + _TAIL.size
+_FRAME_HEAD = struct.Struct("<4sIIQH")
+_SEQUENCE_FLAGS = struct.Struct("<QH")
+HEAD_SIZE = _FRAME_HEAD.size
+_CHECKED_FROM = HEAD_SIZE - _SEQUENCE_FLAGS.size
 
 
 class Frame(NamedTuple):
@@ -46,36 +47,33 @@ class Damage(NamedTuple):
     end: int
 
 
-def frame(sequence: int, flags: int, pieces: Sequence[bytes]) -> list[bytes]:
-    """A frame around a body that comes in pieces, for one gathering write."""
-    tail = _TAIL.pack(sequence, flags)
-    checksum = crc32(tail)
+def frame(sequence: int, flags: int, pieces: Sequence[bytes], length: int) -> list[bytes]:
+    """A frame around a body of `length` bytes that comes in pieces, for one gathering write."""
+    checksum = crc32(_SEQUENCE_FLAGS.pack(sequence, flags))
     for piece in pieces:
         checksum = crc32(piece, checksum)
-    return [_HEAD.pack(FRAME_MAGIC, sum(map(len, pieces)), checksum) + tail, *pieces]
+    return [_FRAME_HEAD.pack(FRAME_MAGIC, length, checksum, sequence, flags), *pieces]
 
 
 def body_length(buffer: bytes, start: int) -> int | None:
     """The length a frame at `start` announces, or None where there is no frame's head."""
-    if len(buffer) - start < HEAD_SIZE or buffer[start : start + 4] != FRAME_MAGIC:
+    if len(buffer) - start < HEAD_SIZE:
         return None
-    length: int = _HEAD.unpack_from(buffer, start)[1]
-    return length
+    magic, length, *_ = _FRAME_HEAD.unpack_from(buffer, start)
+    return length if magic == FRAME_MAGIC else None
 
 
 def read_frame(buffer: bytes, start: int) -> Frame | None:
     """The frame at `start`, or None where no whole and undamaged frame stands."""
-    length = body_length(buffer, start)
-    if length is None:
-        return None
     body_start = start + HEAD_SIZE
+    if body_start > len(buffer):
+        return None
+    magic, length, checksum, sequence, flags = _FRAME_HEAD.unpack_from(buffer, start)
     end = body_start + length
-    if end > len(buffer):
+    if magic != FRAME_MAGIC or end > len(buffer):
         return None
-    tail_start = start + _HEAD.size
-    if crc32(memoryview(buffer)[tail_start:end]) != _HEAD.unpack_from(buffer, start)[2]:
+    if crc32(memoryview(buffer)[start + _CHECKED_FROM : end]) != checksum:
         return None
-    sequence, flags = _TAIL.unpack_from(buffer, tail_start)
     return Frame(sequence, flags, buffer[body_start:end], end)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -56,9 +56,10 @@ class Ledger:
         Raises:
             OSError: they must not be settled.
         """
-        groups: dict[tuple[str, ...], list[tuple[int, str, int]]] = {}
-        for item in items:
-            groups.setdefault(item[:4], []).append(item[4:])
+        groups: dict[tuple[str, str, str, str], list[list[Any]]] = {}
+        for outcome, subscription, deployment, producer, *record in items:
+            key = (outcome, subscription, deployment, producer)
+            groups.setdefault(key, []).append(record)
         lines = b"".join(
             orjson.dumps(
                 {"o": outcome, "s": subscription, "d": deployment, "p": producer, "r": records},

@@ -6,7 +6,7 @@ Used by one thread at a time. Memory is bounded by one claim, whatever the backl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,22 @@ from scorespan.spool.segment import number_of, read_segment, segments_of
 READ_BYTES = 1024 * 1024
 
 
-class Entry(NamedTuple):
-    """A claimed entry. `segment` and `sequence` name it in its directory."""
+class SegmentReading:
+    """How far one segment has been read and settled, and by whom."""
 
-    segment: Path
+    def __init__(self, path: Path, reader: DirectoryReader) -> None:
+        self.path = path
+        self.reader = reader
+        self.offset = 0
+        self.acked = Acked(path)
+        self.claimed: set[int] = set()
+        self.complete = False
+
+
+class Entry(NamedTuple):
+    """A claimed entry: `sequence` names it in the segment that is being read."""
+
+    reading: SegmentReading
     sequence: int
     body: bytes
 
@@ -30,17 +42,6 @@ class Extent(NamedTuple):
 
     number: int
     size: int
-
-
-class _Reading:
-    """How far one segment has been read and settled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offset = 0
-        self.acked = Acked(path)
-        self.claimed: set[int] = set()
-        self.complete = False
 
 
 class DirectoryReader:
@@ -66,7 +67,7 @@ class DirectoryReader:
         self._extent = extent
         self._on_damage = on_damage
         self._on_removed = on_removed
-        self._open: dict[Path, _Reading] = {}
+        self._open: dict[Path, SegmentReading] = {}
 
     def claim(self, max_bytes: int, max_entries: int) -> list[Entry]:
         """The next unsettled entries, oldest first; empty where there are none now.
@@ -82,7 +83,9 @@ class DirectoryReader:
                 break
             if live is not None and number_of(path) > live.number:
                 break
-            reading = self._open.setdefault(path, _Reading(path))
+            reading = self._open.get(path)
+            if reading is None:
+                reading = self._open[path] = SegmentReading(path, self)
             writing = live is not None and number_of(path) == live.number
             while not reading.complete and len(entries) < max_entries and taken < max_bytes:
                 end = live.size if live is not None and writing else path.stat().st_size
@@ -95,21 +98,15 @@ class DirectoryReader:
             self._forget_if_done(reading)
         return entries
 
-    def settle(self, entries: Iterable[Entry]) -> None:
-        """Mark entries as settled; a segment whose entries all are is deleted.
+    def settle(self, reading: SegmentReading, sequences: Sequence[int]) -> None:
+        """Mark entries of a segment as settled; a segment whose entries all are is deleted.
 
         Raises:
             OSError: the acks could not be written; the entries come again after a restart.
         """
-        by_segment: dict[Path, list[int]] = {}
-        for entry in entries:
-            by_segment.setdefault(entry.segment, []).append(entry.sequence)
-        for segment, sequences in by_segment.items():
-            reading = self._open[segment]
-            reading.claimed.difference_update(sequences)
-            if self._forget_if_done(reading):
-                continue
-            append_acks(segment, sequences)
+        reading.claimed.difference_update(sequences)
+        if not self._forget_if_done(reading):
+            append_acks(reading.path, sequences)
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again."""
@@ -124,7 +121,9 @@ class DirectoryReader:
         """Whether nothing is left in the directory; only where nobody writes."""
         return not segments_of(self.directory)
 
-    def _read(self, reading: _Reading, end: int, max_bytes: int, max_entries: int) -> list[Entry]:
+    def _read(
+        self, reading: SegmentReading, end: int, max_bytes: int, max_entries: int
+    ) -> list[Entry]:
         read = read_segment(
             reading.path,
             reading.offset,
@@ -135,15 +134,16 @@ class DirectoryReader:
         reading.offset = read.offset
         for damage in read.damage:
             self._on_damage(reading.path, damage.end - damage.start)
+        acked = reading.acked
         entries = [
-            Entry(reading.path, found.sequence, found.body)
-            for found in read.frames
-            if not found.flags & FLAGS_OF_SPOOL and found.sequence not in reading.acked
+            Entry(reading, sequence, body)
+            for sequence, flags, body, _ in read.frames
+            if not flags & FLAGS_OF_SPOOL and sequence not in acked
         ]
-        reading.claimed.update(entry.sequence for entry in entries)
+        reading.claimed.update([entry.sequence for entry in entries])
         return entries
 
-    def _forget_if_done(self, reading: _Reading) -> bool:
+    def _forget_if_done(self, reading: SegmentReading) -> bool:
         if not reading.complete or reading.claimed:
             return False
         with contextlib.suppress(FileNotFoundError):

@@ -41,15 +41,17 @@ class SegmentWriter:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
         self.size = 0
-        self._write([FILE_MAGIC, *frame(0, FLAG_HEADER, [orjson.dumps(header)])])
+        body = orjson.dumps(header)
+        pieces = [FILE_MAGIC, *frame(0, FLAG_HEADER, [body], len(body))]
+        self._write(pieces, len(FILE_MAGIC) + HEAD_SIZE + len(body))
 
-    def append(self, sequence: int, pieces: Sequence[bytes]) -> int:
-        """Write one entry with one system call; returns the bytes it took.
+    def append(self, sequence: int, pieces: Sequence[bytes], length: int) -> int:
+        """Write one entry of `length` bytes with one system call; returns the bytes it took.
 
         Raises:
             OSError: nothing of the entry was kept.
         """
-        written = self._write(frame(sequence, 0, pieces))
+        written = self._write(frame(sequence, 0, pieces, length), HEAD_SIZE + length)
         if self.count == 0:
             self.first = sequence
         self.count += 1
@@ -59,7 +61,8 @@ class SegmentWriter:
     def seal(self) -> None:
         """Write the end of the segment: what a reader must have found in it."""
         summary = {"count": self.count, "first": self.first, "last": self.last}
-        self._write(frame(0, FLAG_SEAL, [orjson.dumps(summary)]))
+        body = orjson.dumps(summary)
+        self._write(frame(0, FLAG_SEAL, [body], len(body)), HEAD_SIZE + len(body))
 
     def sync(self) -> None:
         """Bring the file's bytes to the disk."""
@@ -71,8 +74,7 @@ class SegmentWriter:
             os.close(self._fd)
             self._fd = -1
 
-    def _write(self, pieces: list[bytes]) -> int:
-        length = sum(map(len, pieces))
+    def _write(self, pieces: list[bytes], length: int) -> int:
         try:
             written = os.writev(self._fd, pieces)
             if written < length:

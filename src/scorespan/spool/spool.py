@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.dead import sync_folder
 from scorespan.spool.frames import HEAD_SIZE
-from scorespan.spool.reader import DirectoryReader, Entry, Extent
+from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReading
 from scorespan.spool.root import (
     OwnedDirectory,
     Route,
@@ -83,7 +83,6 @@ class Spool:
         self.arrived = threading.Event()
         self._own = self._reader(self._owned.path, self._extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
-        self._readers: dict[Path, DirectoryReader] = {}
         self._syncer = threading.Thread(target=self._sync_loop, name="scorespan-sync", daemon=True)
         self._syncer.start()
 
@@ -110,14 +109,15 @@ class Spool:
             SpoolClosedError: after `close`.
             SpoolError: the file could not be written; nothing was kept.
         """
-        size = HEAD_SIZE + sum(map(len, pieces))
+        length = sum(map(len, pieces))
+        size = HEAD_SIZE + length
         if self._written - self._removed + size > self._max_bytes and not self._wait_for_room(size):
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         with self._lock:
             if self._closed:
                 raise SpoolClosedError("the spool is closed")
             try:
-                self._written += self._segment.append(self._next, pieces)
+                self._written += self._segment.append(self._next, pieces, length)
             except OSError as error:
                 raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
             self._next += 1
@@ -136,7 +136,6 @@ class Spool:
             if len(entries) >= max_entries or taken >= max_bytes:
                 break
             found = reader.claim(max_bytes - taken, max_entries - len(entries))
-            self._readers[reader.directory] = reader
             entries += found
             taken += sum(len(entry.body) for entry in found)
         self._drop_drained()
@@ -152,12 +151,12 @@ class Spool:
 
         A failure to write this down is logged; it costs a resend after a restart, no more.
         """
-        by_reader: dict[DirectoryReader, list[Entry]] = {}
+        by_segment: dict[SegmentReading, list[int]] = {}
         for entry in entries:
-            by_reader.setdefault(self._readers[entry.segment.parent], []).append(entry)
-        for reader, settled in by_reader.items():
+            by_segment.setdefault(entry.reading, []).append(entry.sequence)
+        for reading, sequences in by_segment.items():
             try:
-                reader.settle(settled)
+                reading.reader.settle(reading, sequences)
             except OSError as error:
                 self._log.warning("acks", "spool: acks not written: %s", error.strerror)
 
@@ -206,7 +205,6 @@ class Spool:
             if reader.drained():
                 owned.remove()
                 self._adopted.remove((owned, reader))
-                self._readers.pop(reader.directory, None)
 
     def _reader(
         self, directory: Path, extent: Callable[[], Extent | None] | None
