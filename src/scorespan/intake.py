@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
 from scorespan.errors import SpoolError
-from scorespan.record import GENERIC_DEPLOYMENT
 from scorespan.settings import Settings
-from scorespan.spool.ledger import REFUSED, LedgerItem
+from scorespan.spool.ledger import REFUSED
 from scorespan.spool.root import Route, default_root, prepare_root
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
@@ -133,16 +133,7 @@ class Intake:
         self._log.warning("refused", "a record is refused: %s", error)
         running = self._running
         if running is not None:
-            item = LedgerItem(
-                REFUSED,
-                span.subscription_id or "",
-                span.deployment_id or GENERIC_DEPLOYMENT,
-                span.producer_id or "",
-                span.sequence or 0,
-                span.key,
-                span.start_time // 60_000_000_000,
-            )
-            running.settler.refuse([item])
+            running.settler.refuse(ledger_item(span, REFUSED))
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
@@ -151,6 +142,7 @@ class Intake:
         running, self._running = self._running, None
         if running is not None:
             running.spool.abandon()
+            running.settler.abandon()
 
 
 def _after_fork(intake: Intake) -> None:

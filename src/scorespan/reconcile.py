@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scorespan.conversion.span import decode
+from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.settle import read_status
 from scorespan.errors import SpoolDamagedError
-from scorespan.record import GENERIC_DEPLOYMENT
 from scorespan.spool.acks import Acked
 from scorespan.spool.frames import FLAGS_OF_SPOOL
 from scorespan.spool.ledger import (
@@ -195,12 +195,4 @@ def _waiting_item(entry: bytes) -> LedgerItem:
         span = decode(entry)
     except SpoolDamagedError:
         return LedgerItem(WAITING, "", "", "", 0, "", 0)
-    return LedgerItem(
-        WAITING,
-        span.subscription_id or "",
-        span.deployment_id or GENERIC_DEPLOYMENT,
-        span.producer_id or "",
-        span.sequence or 0,
-        span.key,
-        span.start_time // 60_000_000_000,
-    )
+    return ledger_item(span, WAITING)

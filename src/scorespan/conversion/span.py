@@ -120,8 +120,9 @@ def decode(entry: bytes) -> ScoringSpan:
         if response_end != len(entry):
             raise SpoolDamagedError(f"the entry has {len(entry)} bytes instead of {response_end}")
         meta = orjson.loads(entry[_HEAD.size : meta_end])
-        # Longer: written by a newer version. Shorter: by an older one.
-        meta = meta[: len(_DEFAULTS)] + _DEFAULTS[len(meta) :]
+        if len(meta) != len(_DEFAULTS):
+            # Longer: written by a newer version. Shorter: by an older one.
+            meta = meta[: len(_DEFAULTS)] + _DEFAULTS[len(meta) :]
         for place in _LISTS:
             if meta[place] is not None:
                 meta[place] = tuple(meta[place])

@@ -1,9 +1,9 @@
-"""Items and batches: claimed entries with what conversion made of them."""
+"""Items: claimed entries with what conversion made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from scorespan.conversion.convert import convert
 from scorespan.conversion.span import ScoringSpan, decode
@@ -16,60 +16,78 @@ from scorespan.spool.reader import Entry
 _MINUTE_NS = 60_000_000_000
 
 
-class Item(NamedTuple):
-    """One entry on its way: its span, and its record or the reason why there is none."""
+class Ready(NamedTuple):
+    """An entry with its record."""
 
     entry: Entry
     span: ScoringSpan
-    outcome: PayloadRecord | ConversionError
-
-    def ledger_item(self, outcome: str) -> LedgerItem:
-        """How the ledger names this record."""
-        span = self.span
-        return LedgerItem(
-            outcome,
-            span.subscription_id or "",
-            span.deployment_id or GENERIC_DEPLOYMENT,
-            span.producer_id or "",
-            span.sequence or 0,
-            span.key,
-            span.start_time // _MINUTE_NS,
-        )
-
-    def dead_letter(
-        self,
-        code: str,
-        reason: str,
-        *,
-        status: int | None = None,
-        answer: str | None = None,
-        attempts: int = 0,
-    ) -> DeadLetter:
-        """The entry as a dead letter with this reason."""
-        span = self.span
-        return DeadLetter(
-            self.entry.body,
-            code,
-            reason,
-            status,
-            answer,
-            attempts,
-            span.key,
-            span.subscription_id,
-            span.deployment_id,
-            span.producer_id,
-            span.sequence,
-        )
+    record: PayloadRecord
 
 
-def read_items(entries: Iterable[Entry]) -> list[Item]:
+class Unreadable(NamedTuple):
+    """An entry that cannot become a record, and why."""
+
+    entry: Entry
+    span: ScoringSpan
+    error: ConversionError
+
+
+Item: TypeAlias = Ready | Unreadable
+
+
+def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]:
     """Claimed entries, decoded and converted. Never raises: what cannot be read says so."""
-    items = []
+    ready: list[Ready] = []
+    unreadable: list[Unreadable] = []
     for entry in entries:
         try:
             span = decode(entry.body)
         except SpoolDamagedError as error:
-            items.append(Item(entry, ScoringSpan(), ConversionError("damaged", str(error))))
+            damage = ConversionError("damaged", str(error))
+            unreadable.append(Unreadable(entry, ScoringSpan(), damage))
+            continue
+        record = convert(span)
+        if isinstance(record, ConversionError):
+            unreadable.append(Unreadable(entry, span, record))
         else:
-            items.append(Item(entry, span, convert(span)))
-    return items
+            ready.append(Ready(entry, span, record))
+    return ready, unreadable
+
+
+def ledger_item(span: ScoringSpan, outcome: str) -> LedgerItem:
+    """How the ledger names the record of a span."""
+    return LedgerItem(
+        outcome,
+        span.subscription_id or "",
+        span.deployment_id or GENERIC_DEPLOYMENT,
+        span.producer_id or "",
+        span.sequence or 0,
+        span.key,
+        span.start_time // _MINUTE_NS,
+    )
+
+
+def dead_letter(  # noqa: PLR0913 - one for each thing that is known of it
+    item: Item,
+    code: str,
+    reason: str,
+    *,
+    status: int | None = None,
+    answer: str | None = None,
+    attempts: int = 0,
+) -> DeadLetter:
+    """An entry as a dead letter with this reason."""
+    span = item.span
+    return DeadLetter(
+        item.entry.body,
+        code,
+        reason,
+        status,
+        answer,
+        attempts,
+        span.key,
+        span.subscription_id,
+        span.deployment_id,
+        span.producer_id,
+        span.sequence,
+    )

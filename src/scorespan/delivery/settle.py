@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from scorespan import producer
-from scorespan.delivery.batch import Item
+from scorespan.delivery.batch import Item, ledger_item
 from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.ledger import (
     DEAD_LETTERED,
@@ -59,6 +59,7 @@ class Settler:
         )
         self._status_due = 0.0
         self._refused: list[LedgerItem] = []
+        self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
 
     def settle(self, items: Sequence[Item], outcome: str) -> None:
@@ -67,7 +68,7 @@ class Settler:
         Raises:
             OSError: the ledger could not be written; the entries stay.
         """
-        self._ledger.append(item.ledger_item(outcome) for item in items)
+        self._ledger.append(ledger_item(item.span, outcome) for item in items)
         self._ledger.sync()
         self.counts[outcome] += len(items)
         self._spool.settle(item.entry for item in items)
@@ -81,9 +82,7 @@ class Settler:
         write_letters(self._root / "dead", letters)
         self.settle(items, DEAD_LETTERED)
 
-    def withhold(
-        self, items: Sequence[Item], letters: Sequence[DeadLetter], outcome: str = WITHHELD
-    ) -> None:
+    def withhold(self, items: Sequence[Item], letters: Sequence[DeadLetter]) -> None:
         """These failed scorings have no place in the data mart; keep what the cap allows."""
         kept = []
         for letter in letters:
@@ -91,11 +90,13 @@ class Settler:
                 self._withheld_bytes += len(letter.entry)
                 kept.append(letter)
         write_letters(self._root / "withheld", kept)
-        self.settle(items, outcome)
+        self.settle(items, WITHHELD)
 
-    def refuse(self, items: Iterable[LedgerItem]) -> None:
-        """These records were refused at the door; any thread may say so."""
-        self._refused.extend(items)
+    def refuse(self, item: LedgerItem) -> None:
+        """This record was refused at the door; any thread may say so."""
+        self._refused.append(item)
+        if self._closed:
+            self._write_late()
 
     def inherit(self, directories: Iterable[Path]) -> None:
         """Note how far the producers of adopted directories had counted when they died."""
@@ -133,6 +134,18 @@ class Settler:
         self.write_status(blocked=blocked, force=True)
         self._ledger.append_scored(*producer.last_number())
         self._ledger.sync()
+        self._ledger.close()
+        self._closed = True
+
+    def abandon(self) -> None:
+        """Drop the descriptor without writing: for a forked child, whose parent owns the ledger."""
+        self._ledger.close()
+
+    def _write_late(self) -> None:
+        """A refusal after the end: a scoring that ran into the shutdown of its process."""
+        self._ledger = Ledger(self._ledger.path)
+        self._write_refused()
+        self._ledger.append_scored(*producer.last_number())
         self._ledger.close()
 
     def _write_refused(self) -> None:

@@ -7,9 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from scorespan.delivery.batch import Item, read_items
+from scorespan.delivery.batch import Ready, dead_letter, read_items
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.retry import (
     BLOCKED_SECONDS,
@@ -17,15 +16,17 @@ from scorespan.delivery.retry import (
     Accepted,
     Blocked,
     Outcome,
+    Refusal,
     Rejected,
     Retryable,
     backoff,
 )
 from scorespan.delivery.settle import Settler
-from scorespan.errors import ConversionError, DeliveryError, TokenError
-from scorespan.record import PayloadRecord, wire_list
-from scorespan.spool.ledger import STORED, WITHHELD
+from scorespan.errors import DeliveryError, TokenError
+from scorespan.record import wire_list
+from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
+from scorespan.spool.reader import Entry
 from scorespan.spool.spool import ADOPT_SECONDS, Spool
 from scorespan.telemetry import RepeatedLog, logger
 
@@ -36,13 +37,6 @@ LINGER_SECONDS = 0.5
 
 class _Stopping(Exception):  # noqa: N818 - not an error: unwinds a delivery that shutdown ends
     """Shutdown has come; what is not settled stays in the spool."""
-
-
-class _Ready(NamedTuple):
-    """An item with its record."""
-
-    item: Item
-    record: PayloadRecord
 
 
 class DeliveryWorker:
@@ -152,7 +146,7 @@ class DeliveryWorker:
             full = True
             while full and not self._stop.is_set():
                 entries, full = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
-                self._deliver(read_items(entries))
+                self._deliver(entries)
                 self._settler.write_status(blocked=self.blocked)
         except _Stopping:
             raise
@@ -166,92 +160,74 @@ class DeliveryWorker:
             self._passes += 1
             self._idle.notify_all()
 
-    def _deliver(self, items: Sequence[Item]) -> None:
-        ready, unreadable = [], []
-        for item in items:
-            if isinstance(item.outcome, ConversionError):
-                unreadable.append(item.dead_letter(item.outcome.code, item.outcome.reason))
-            else:
-                ready.append(_Ready(item, item.outcome))
+    def _deliver(self, entries: Sequence[Entry]) -> None:
+        ready, unreadable = read_items(entries)
         if unreadable:
-            refused = [item for item in items if isinstance(item.outcome, ConversionError)]
-            self._settler.dead_letter(refused, unreadable)
-        if not ready:
-            return
-        if self._mart_kind() == "openscale":
+            letters = [dead_letter(one, one.error.code, one.error.reason) for one in unreadable]
+            self._settler.dead_letter(unreadable, letters)
+        if ready and self._mart_kind() == "openscale":
             ready = self._without_openscale(ready)
         if ready:
             self._send(ready)
 
-    def _without_openscale(self, ready: list[_Ready]) -> list[_Ready]:
+    def _without_openscale(self, ready: list[Ready]) -> list[Ready]:
         """Set aside what the hosted mart has no place for, or would refuse for lack of an id."""
-        failed = [one.item for one in ready if one.record.failed]
+        failed = [one for one in ready if one.record.failed]
         if failed:
-            letters = [
-                item.dead_letter("failed_scoring", "the data mart has no place for it")
-                for item in failed
-            ]
-            self._settler.withhold(failed, letters, WITHHELD)
-        unbound = [
-            one.item for one in ready if not one.record.failed and one.record.binding_id is None
-        ]
+            reason = "the data mart has no place for a failed scoring"
+            letters = [dead_letter(one, "failed_scoring", reason) for one in failed]
+            self._settler.withhold(failed, letters)
+        rest = [one for one in ready if not one.record.failed]
+        unbound = [one for one in rest if one.record.binding_id is None]
         if unbound:
-            reason = (
-                "no scoring.binding.id on the span or its resource, and no SCORESPAN_BINDING_ID"
-            )
-            self._settler.dead_letter(
-                unbound, [item.dead_letter("no_binding", reason) for item in unbound]
-            )
-        return [one for one in ready if not one.record.failed and one.record.binding_id is not None]
+            reason = "no scoring.binding.id on the span or its resource, no SCORESPAN_BINDING_ID"
+            letters = [dead_letter(one, "no_binding", reason) for one in unbound]
+            self._settler.dead_letter(unbound, letters)
+        return [one for one in rest if one.record.binding_id is not None]
 
-    def _send(self, ready: list[_Ready]) -> None:
+    def _send(self, ready: Sequence[Ready]) -> None:
         """Send until every record is settled."""
-        extras = self._kind == "scorespan"
-        body = wire_list([one.record for one in ready], extras=extras)
+        body = wire_list([one.record for one in ready], extras=self._kind == "scorespan")
         outcome, attempts = self._post_until_answered(body, len(ready))
         if isinstance(outcome, Accepted):
-            self._settler.settle([one.item for one in ready], STORED)
+            self._settler.settle(ready, STORED)
         elif outcome.refusals:
-            named = {refusal.position: refusal for refusal in outcome.refusals}
-            self._refuse(
-                [(ready[index], refusal.code, refusal.message) for index, refusal in named.items()],
-                outcome,
-                attempts,
-            )
-            rest = [one for index, one in enumerate(ready) if index not in named]
+            self._settle_refused(ready, outcome, attempts)
+            named = {refusal.position for refusal in outcome.refusals}
+            rest = [one for position, one in enumerate(ready) if position not in named]
             if rest:
                 self._send(rest)
         elif len(ready) == 1:
-            reason = f"HTTP {outcome.status}"
+            message = f"HTTP {outcome.status}"
             if outcome.status == 413:
-                reason += f": the record has {len(body)} bytes"
-            self._refuse([(ready[0], "refused", reason)], outcome, attempts)
+                message += f": the record has {len(body)} bytes"
+            alone = outcome._replace(refusals=(Refusal(0, "refused", message),))
+            self._settle_refused(ready, alone, attempts)
         else:
             middle = len(ready) // 2
             self._send(ready[:middle])
             self._send(ready[middle:])
 
-    def _refuse(
-        self, refused: Sequence[tuple[_Ready, str, str]], outcome: Rejected, attempts: int
-    ) -> None:
-        off = [one.item for one, code, _ in refused if code == SWITCHED_OFF]
+    def _settle_refused(self, ready: Sequence[Ready], outcome: Rejected, attempts: int) -> None:
+        """Settle the records that the mart named: payload logging is off, or dead letters."""
+        off = [refusal for refusal in outcome.refusals if refusal.code == SWITCHED_OFF]
         if off:
-            self._settler.settle(off, LEDGER_SWITCHED_OFF)
-        others = [(one.item, code, reason) for one, code, reason in refused if code != SWITCHED_OFF]
-        if others:
-            self._settler.dead_letter(
-                [item for item, _, _ in others],
-                [
-                    item.dead_letter(
-                        code,
-                        reason,
-                        status=outcome.status,
-                        answer=outcome.answer,
-                        attempts=attempts,
-                    )
-                    for item, code, reason in others
-                ],
-            )
+            self._settler.settle([ready[one.position] for one in off], LEDGER_SWITCHED_OFF)
+        dead = [refusal for refusal in outcome.refusals if refusal.code != SWITCHED_OFF]
+        if dead:
+            items = [ready[one.position] for one in dead]
+            letters = [
+                dead_letter(
+                    item,
+                    refusal.code,
+                    refusal.message,
+                    status=outcome.status,
+                    answer=outcome.answer,
+                    attempts=attempts,
+                )
+                for item, refusal in zip(items, dead, strict=True)
+            ]
+            self._settler.dead_letter(items, letters)
 
     def _post_until_answered(self, body: bytes, count: int) -> tuple[Accepted | Rejected, int]:
         """Post until the mart says yes or no to the records; with the number of posts it took."""

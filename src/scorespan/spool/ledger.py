@@ -47,6 +47,7 @@ class Ledger:
     """The ledger file of this process. One thread writes."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
 

@@ -14,7 +14,8 @@ from scorespan.spool.acks import Acked, acks_path, append_acks
 from scorespan.spool.frames import FLAGS_OF_SPOOL
 from scorespan.spool.segment import number_of, read_segment, segments_of
 
-READ_BYTES = 1024 * 1024
+READ_BYTES = 128 * 1024
+"""Read at a time: a buffer this small is reused by the allocator, a larger one is mapped anew."""
 
 
 class SegmentReading:
