@@ -25,6 +25,7 @@ class SettableClock:
         self.now = datetime(2026, 1, 31, 12, 0, tzinfo=timezone.utc)
 
     def __call__(self) -> datetime:
+        """The time that was set."""
         return self.now
 
     def advance(self, **parts: float) -> None:
@@ -42,37 +43,46 @@ class MartClient:
 
     @property
     def database(self) -> Path:
+        """The SQLite file."""
         return self.running.folder / DATABASE_FILE
 
     @property
     def root(self) -> str:
+        """Address of the data mart."""
         return f"/v1/data_marts/{DATA_MART}"
 
     @property
     def subscription(self) -> str:
+        """Address of the subscription."""
         return f"{self.root}/service_bindings/{BINDING}/subscriptions/{SUBSCRIPTION}"
 
     def store(self, records: Any) -> Any:
+        """Post records, or a body as it is."""
         body = records if isinstance(records, bytes) else json.dumps(records).encode()
         return self.http.post(f"{self.root}/scoring_payloads", content=body)
 
     def stored(self, *records: dict[str, Any]) -> None:
+        """Post records that must be stored."""
         answer = self.store(list(records))
         assert answer.status_code == 204, answer.text
         assert answer.content == b""
 
     def get(self, path: str, **query: Any) -> Any:
+        """What is at a path below the data mart."""
         answer = self.http.get(f"{self.root}/{path}", params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def rows(self, **query: Any) -> Any:
+        """The table of the subscription."""
         return self.get("scoring_transactions", subscription_id=SUBSCRIPTION, **query)
 
     def records(self, **query: Any) -> Any:
+        """Whole records."""
         return self.get("scoring_payloads", **query)["records"]
 
     def schema(self) -> list[dict[str, Any]]:
+        """Fields of the table."""
         answer = self.http.get(f"{self.subscription}/payload_table_schema")
         assert answer.status_code == 200, answer.text
         return answer.json()["table_schema"]["fields"]
@@ -80,6 +90,7 @@ class MartClient:
 
 @pytest.fixture
 def mart_clock() -> SettableClock:
+    """The clock of the mart under test."""
     return SettableClock()
 
 

@@ -21,10 +21,12 @@ COMPUTED = [
 
 
 def names(fields):
+    """Column names in order."""
     return [field["name"] for field in fields]
 
 
 def role(fields, name):
+    """The modeling role of one column."""
     (field,) = [field for field in fields if field["name"] == name]
     return field["metadata"].get("modeling_role")
 
@@ -93,7 +95,7 @@ def test_columns_have_their_order_roles_and_types(mart, mart_record):
     ],
 )
 def test_roles_follow_the_asset_properties(mart, mart_record, properties, expected):
-    """Prediction and probability columns are those that are named, else those of the usual names."""
+    """Prediction and probability are the columns that are named, else the usual ones."""
     mart.running.prepare("dm", "sub", asset_properties=properties)
     response = {"fields": ["prediction", "probability", "q"], "values": [["a", 0.5, 0.5]]}
     mart.stored(mart_record(response=response))

@@ -1,4 +1,4 @@
-"""Refusals: each fault of a payload has its status, code, index and field, and nothing is stored."""
+"""Refusals: each fault of a payload has status, code, index and field; nothing is stored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused(mart, body, status):
         (b'[{"a": "\\ud800"}]', "invalid_json"),
         (b'[{"\\udc00": 1}]', "invalid_json"),
         (b'[{"a": "\xff"}]', "invalid_json"),
-        (b'\xef\xbb\xbf[]', "invalid_json"),
+        (b"\xef\xbb\xbf[]", "invalid_json"),
         (b"null", "not_a_list"),
         (b'"text"', "not_a_list"),
         (b"{}", "not_a_list"),
@@ -139,9 +139,10 @@ def test_every_fault_of_a_record_names_code_index_field_and_row(mart, mart_recor
 
 
 def test_every_bad_index_of_a_list_is_named(mart, mart_record):
-    """All faulty records of one list are named at once, in order, and the good one is not kept."""
+    """All faulty records of a list are named at once, in order; the good one is not kept."""
     records = [mart_record("good")] + [
-        mart_record(**{"scoring_id": f"r{at}", **members}) for at, (members, *_) in enumerate(FAULTS)
+        mart_record(**{"scoring_id": f"r{at}", **members})
+        for at, (members, *_) in enumerate(FAULTS)
     ]
     found = refused(mart, records, 400)
     assert [(code, field, row) for code, _, field, row in found] == [
@@ -172,9 +173,7 @@ def test_a_number_beyond_a_double_is_refused(mart, mart_record):
     for number in ("1e999", "-1e999"):
         cut = text.rindex("0.25")
         body = text[:cut] + number + text[cut + 4 :]
-        assert refused(mart, body.encode(), 400) == [
-            ("number_out_of_range", 1, "response", None)
-        ]
+        assert refused(mart, body.encode(), 400) == [("number_out_of_range", 1, "response", None)]
 
 
 def nested(record, member, depth):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import httpx
 import pytest
@@ -45,15 +47,14 @@ def mart_process(folder, *arguments):
             process.communicate()
 
 
-def client_of(said, verify=True):
+def client_of(said, **tls):
     """A client that is let in by the key in the data folder."""
-    with open(said["admin_key_file"], encoding="ascii") as file:
-        key = file.read().strip()
-    http = httpx.Client(base_url=said["url"], verify=verify, trust_env=False)
+    key = Path(said["admin_key_file"]).read_text(encoding="ascii").strip()
     form = {"grant_type": GRANT, "apikey": key}
-    token = http.post("/v1/preauth/validateAuth", data=form).json()["access_token"]
-    http.headers["Authorization"] = f"Bearer {token}"
-    return http
+    address = f"{said['url']}/v1/preauth/validateAuth"
+    token = httpx.post(address, data=form, trust_env=False, **tls).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=said["url"], headers=headers, trust_env=False, **tls)
 
 
 def prepare(http):
@@ -181,8 +182,6 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path):
 @pytest.fixture
 def mart_certificate(tmp_path):
     """A self-signed certificate for the loopback address."""
-    import ipaddress
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mart")])
     now = datetime.now(timezone.utc)
@@ -245,9 +244,10 @@ def test_a_connection_is_kept_and_answers_are_whole(mart):
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
-    [({"XDG_STATE_HOME": "/state", "HOME": "/home/x"}, "/state/scorespan-mart"), (
-        {"HOME": "/home/x"}, "/home/x/.local/state/scorespan-mart"
-    )],
+    [
+        ({"XDG_STATE_HOME": "/state", "HOME": "/home/x"}, "/state/scorespan-mart"),
+        ({"HOME": "/home/x"}, "/home/x/.local/state/scorespan-mart"),
+    ],
 )
 def test_the_default_folder(monkeypatch, variables, expected):
     """Data lies in the user's state folder."""

@@ -191,6 +191,20 @@ def test_a_wrong_subscription_is_refused(mart, body):
     assert mart.http.get(f"{mart.subscription}2").status_code == 404
 
 
+@pytest.mark.parametrize("depth", [999, 1500, 5000])
+def test_deep_documents_are_stored_or_refused(mart, depth):
+    """A document of up to a thousand levels is stored and read, a deeper one is 400."""
+    deep = "[" * (depth - 2) + "]" * (depth - 2)
+    body = f'{{"asset_properties": {{"x": {deep}}}}}'
+    answer = mart.http.put(mart.subscription, content=body)
+    assert answer.status_code == (201 if depth <= 1000 else 400), answer.text
+    assert mart.http.get(mart.subscription).status_code == 200
+    secret = f'{{"instance_id": "i", "credentials": {{"x": {deep}}}}}'
+    answer = mart.http.post(f"{DM}/service_bindings", content=secret)
+    assert answer.status_code == (201 if depth <= 1000 else 400)
+    assert mart.http.get(f"{DM}/service_bindings").status_code == 200
+
+
 def test_patching_asset_properties(mart):
     """A JSON patch adds asset properties and answers the whole subscription."""
     patch = [

@@ -19,6 +19,7 @@ from scorespan.mart.tables import metadata
 
 @pytest.fixture
 def mart_store(tmp_path):
+    """An empty store."""
     store = SqliteStore(tmp_path / "mart.sqlite3")
     yield store
     store.close()
@@ -67,9 +68,14 @@ def test_commits_are_synced(mart_store):
 
 def test_an_exception_undoes_all_of_a_transaction(mart_store, mart_clock):
     """What was written before an exception is gone, and the next writer can write."""
-    with pytest.raises(KeyError), mart_store.writing() as writer:
-        writer.put_data_mart("dm", mart_clock())
-        raise KeyError
+
+    def fail():
+        with mart_store.writing() as writer:
+            writer.put_data_mart("dm", mart_clock())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     with mart_store.writing() as writer:
         assert writer.data_mart("dm") is None
         writer.put_data_mart("dm", mart_clock())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from scorespan.mart.queries import SqlReader
+from scorespan.mart.queries import BATCH, SqlReader
 from scorespan.mart.tables import (
     api_keys,
     configurations,
@@ -186,21 +186,35 @@ class SqliteWriter(SqlReader):
 
     def _keep_conflicts(self, records: list[tuple[int, Record]], received_at: str) -> None:
         """Keep those records whose key is stored under another hash."""
-        stored = select(payload_records.c.content_hash).where(
-            and_(
-                payload_records.c.table_id == bindparam("table"),
-                payload_records.c.scoring_id == bindparam("scoring"),
-            )
-        )
+        stored = self._stored_hashes(records)
         kept = insert(payload_conflicts).on_conflict_do_nothing()
+        conflicts = [
+            {
+                **{name: getattr(record, name) for name in _KEPT_OF_CONFLICT},
+                "table_id": table_id,
+                "received_at": received_at,
+            }
+            for table_id, record in records
+            if stored[table_id, record.scoring_id] != record.content_hash
+        ]
+        if conflicts:
+            self._connection.execute(kept, conflicts)
+
+    def _stored_hashes(self, records: list[tuple[int, Record]]) -> dict[tuple[int, str], str]:
+        """Hash by key, of records that are all stored."""
+        table = payload_records.c
+        by_table: dict[int, list[str]] = {}
         for table_id, record in records:
-            key = {"table": table_id, "scoring": record.scoring_id}
-            if self._connection.scalar(stored, key) == record.content_hash:
-                continue
-            members = {name: getattr(record, name) for name in _KEPT_OF_CONFLICT}
-            self._connection.execute(
-                kept, {**members, "table_id": table_id, "received_at": received_at}
-            )
+            by_table.setdefault(table_id, []).append(record.scoring_id)
+        found: dict[tuple[int, str], str] = {}
+        for table_id, ids in by_table.items():
+            for start in range(0, len(ids), BATCH):
+                query = select(table.scoring_id, table.content_hash).where(
+                    table.table_id == table_id, table.scoring_id.in_(ids[start : start + BATCH])
+                )
+                for scoring_id, content_hash in self._connection.execute(query):
+                    found[table_id, scoring_id] = content_hash
+        return found
 
 
 _KEPT_OF_CONFLICT = (

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from scorespan.errors import MartError
-from scorespan.mart.body import too_deep
+from scorespan.mart.body import DEEPEST, nested_deeper, too_deep
 from scorespan.mart.faults import refusal
 
 LARGEST_BODY = 64 * 1024 * 1024
@@ -56,11 +56,14 @@ def decode(body: bytes) -> Any:
         MartError: 400, it is none.
     """
     try:
-        return msgspec.json.decode(body)
+        document = msgspec.json.decode(body)
     except RecursionError:
         raise MartError(400, [too_deep()]) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise refusal(400, "invalid_json", "the body is not valid JSON in UTF-8") from None
+    if nested_deeper(body, DEEPEST):
+        raise MartError(400, [too_deep()])
+    return document
 
 
 def decode_object(body: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from scorespan.errors import MartError
 from scorespan.mart.access import (
     Mart,
     TheMart,
@@ -38,6 +39,8 @@ _LARGEST_PAGE_TEXT = 32 * 1024 * 1024
 
 _LAST_SEQUENCE = 2**63 - 1
 
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 router = APIRouter(route_class=MartRoute, dependencies=[Depends(require_token)])
 
 
@@ -56,12 +59,19 @@ def store_payload(mart: Mart, data_mart_id: str, body: bytes) -> None:
         MartError: nothing was stored; every record that is at fault is named.
     """
     now = mart.clock()
-    with mart.store.reading() as reader:
-        require_data_mart(reader, data_mart_id)
-    payload = parse(body, now=now, shapes=mart.shapes, owner=data_mart_id)
+    try:
+        payload = parse(body, now=now, shapes=mart.shapes, owner=data_mart_id)
+    except MartError:
+        with mart.store.reading() as reader:
+            require_data_mart(reader, data_mart_id)
+        raise
     named = {record.subscription_id for record in payload.records}
     with mart.store.writing() as writer:
-        admitted = admit(payload, writer.tables(data_mart_id, named))
+        tables = writer.tables(data_mart_id, named)
+        # Where all tables are there, so is the data mart: no need to ask.
+        if payload.faults or len(tables) < len(named):
+            require_data_mart(writer, data_mart_id)
+        admitted = admit(payload, tables)
         for table_id, columns in admitted.columns.items():
             writer.put_columns(table_id, columns)
         writer.add_records(admitted.records, utc_text(now))
@@ -178,7 +188,7 @@ def _wire(record: StoredRecord) -> dict[str, Any]:
         if members[optional] is None:
             del members[optional]
     if record.extras is not None:
-        kept = msgspec.json.decode(record.extras, type=dict[str, msgspec.Raw])
+        kept = _object.decode(record.extras)
         members = {**kept, **members}
     if record.conflicts:
         members["conflicts"] = record.conflicts

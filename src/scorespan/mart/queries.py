@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Table
 
-_BATCH = 500
+BATCH = 500
 """Values in one IN list, well below what any database allows."""
 
 
@@ -134,7 +134,7 @@ class SqlReader:
         table = payload_tables.c
         wanted = list(dict.fromkeys(subscription_ids))
         found: dict[str, PayloadTable] = {}
-        for start in range(0, len(wanted), _BATCH):
+        for start in range(0, len(wanted), BATCH):
             query = (
                 select(
                     table.subscription_id,
@@ -153,7 +153,7 @@ class SqlReader:
                 )
                 .where(
                     table.data_mart_id == data_mart_id,
-                    table.subscription_id.in_(wanted[start : start + _BATCH]),
+                    table.subscription_id.in_(wanted[start : start + BATCH]),
                 )
             )
             for subscription_id, table_id, binding_id, enabled, dynamic, columns in self._rows(
@@ -201,8 +201,8 @@ class SqlReader:
         slices = self._slices(table_id, offset, limit, include_failed=include_failed)
         wanted = list(slices)
         found: dict[int, StoredRecord] = {}
-        for start in range(0, len(wanted), _BATCH):
-            chosen = payload_records.c.store_sequence.in_(wanted[start : start + _BATCH])
+        for start in range(0, len(wanted), BATCH):
+            chosen = payload_records.c.store_sequence.in_(wanted[start : start + BATCH])
             query = _records(payload_records, _NO_CONFLICTS).where(chosen)
             found.update((row[0], StoredRecord(*row)) for row in self._rows(query))
         return [(found[sequence], *part) for sequence, part in slices.items()]

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from scorespan.mart.changes import SqliteWriter
@@ -78,7 +78,8 @@ class SqliteStore:
 
 def _engine(path: Path, *, begin: str, connections: int) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        # Not as text: the path may hold what means something in an address.
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
