@@ -1,0 +1,72 @@
+"""The log that does not repeat itself."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from scorespan.telemetry import RepeatedLog, said
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Seconds, as moved."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock that the log goes by."""
+    return Clock()
+
+
+@pytest.fixture
+def repeated(clock: Clock) -> RepeatedLog:
+    """A log of one line a minute for each failure."""
+    return RepeatedLog(period=60.0, clock=clock)
+
+
+def test_a_failure_is_said_once_a_minute_with_its_count(repeated, clock, caplog):
+    """What was kept quiet is counted in the next line."""
+    for clock.now in (0.0, 1.0, 59.0, 60.0):
+        repeated.warning("disk", "cannot write: %s", "full")
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot write: full",
+        "cannot write: full (2 more like this since the last line)",
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_each_failure_has_a_minute_of_its_own(repeated, caplog):
+    """One failure does not silence another."""
+    repeated.warning("disk", "disk")
+    repeated.warning("network", "network")
+    assert len(caplog.records) == 2
+
+
+def test_a_failure_that_ended_is_said_again_at_once(repeated, caplog):
+    """After the end of a failure the next one is new."""
+    repeated.warning("disk", "disk")
+    assert repeated.over("disk")
+    assert not repeated.over("disk")
+    repeated.warning("disk", "disk")
+    assert [record.getMessage() for record in caplog.records] == ["disk", "disk"]
+
+
+def test_an_exception_that_cannot_speak_is_named():
+    """What an exception says is had from any exception."""
+
+    class SpeechlessError(Exception):
+        """An exception whose text cannot be had."""
+
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert said(ValueError("text")) == "text"
+    assert said(SpeechlessError()) == "SpeechlessError"
