@@ -1,0 +1,31 @@
+"""The project's tests, run by the pytest of another environment."""
+
+from __future__ import annotations
+
+import re
+
+from examples.live import clean_environment, run
+from isolated.environments import ROOT, Environment
+
+CORE_TESTS = (
+    "conversion",
+    "dialects",
+    "test_bodies.py",
+    "test_producer.py",
+    "test_record.py",
+    "test_scoring.py",
+    "test_sdk.py",
+    "test_settings.py",
+)
+
+
+def run_tests(environment: Environment, *names: str) -> int:
+    """Run these tests, all of which must pass; returns how many did.
+
+    What they said is shown where one fails.
+    """
+    command = [environment.python, "-m", "pytest", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
+    tests = [ROOT / "tests" / name for name in names]
+    done = run([*command, *tests], clean_environment(), timeout=600)
+    (passed,) = re.findall(r"\b(\d+) passed", done.stdout.splitlines()[-1])
+    return int(passed)

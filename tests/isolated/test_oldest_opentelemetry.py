@@ -1,0 +1,41 @@
+"""OpenTelemetry 1.33.0, which the Azure ML server pins exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+from examples.live import PROGRAMS, run
+from isolated.environments import CORE, TOOLS
+from isolated.suite import CORE_TESTS, run_tests
+
+PINS = (
+    *CORE,
+    *TOOLS,
+    "opentelemetry-api==1.33.0",
+    "opentelemetry-exporter-otlp-proto-http==1.33.0",
+    "opentelemetry-sdk==1.33.0",
+)
+
+pytestmark = [pytest.mark.isolated, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def oldest(make_environment):
+    """An environment that really has 1.33.0."""
+    environment = make_environment("otel-1.33", PINS)
+    assert environment.versions("opentelemetry-api", "opentelemetry-sdk") == ["1.33.0"] * 2
+    return environment
+
+
+def test_core_and_sdk_door_pass_their_tests_on_1_33(oldest):
+    """The tests of the core, the SDK door and the conversion must pass on 1.33.0."""
+    assert run_tests(oldest, *CORE_TESTS) >= 100
+
+
+def test_scoring_on_1_33_reaches_a_real_mart(oldest, live, tmp_path):
+    """A scoring in a process with 1.33.0 must be in the mart when the process has ended."""
+    accepted = tmp_path / "accepted"
+    command = [oldest.python, "-W", "error", PROGRAMS / "hammer.py", accepted, "drain"]
+    done = run(command, live.environment())
+    assert done.stderr == ""
+    assert live.ids() == accepted.read_text().split()
