@@ -78,6 +78,7 @@ class _Extras(msgspec.Struct, gc=False):
     sequence: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_INTEGER)] | None = None
 
 
+_STATUSES = frozenset((STATUS_OK, STATUS_ERROR))
 _NO_EXTRAS = _Extras()
 _straight: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[Members])
 _elements: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[msgspec.Raw])
@@ -158,14 +159,17 @@ def _record(
 ) -> Record:
     request, response = bytes(members.request), bytes(members.response)
     extras_text = bytes(members.scorespan)
-    for text in (request, response, extras_text):
-        if len(text) > 2 * _DEEPEST_MEMBER and nested_deeper(text, _DEEPEST_MEMBER):
-            raise BodyError(too_deep())
+    texts = (request, response, extras_text)
+    # Each level takes two characters: most records are too short to be looked at.
+    if sum(map(len, texts)) > 2 * _DEEPEST_MEMBER and any(
+        nested_deeper(text, _DEEPEST_MEMBER) for text in texts
+    ):
+        raise BodyError(too_deep())
     try:
         extras = _NO_EXTRAS if extras_text == _NULL else _extras.decode(extras_text)
     except msgspec.ValidationError as error:
         raise _extras_doubt(error) from None
-    if extras.status not in {STATUS_OK, STATUS_ERROR}:
+    if extras.status not in _STATUSES:
         message = f"status must be {STATUS_OK} or {STATUS_ERROR}"
         raise _doubt("unknown_status", message, "scorespan.status")
     timestamp_utc = sortable(members.scoring_timestamp)
