@@ -1,0 +1,330 @@
+"""Delivery: every entry ends in exactly one way, whatever the mart answers."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.delivery.client import MartClient
+from scorespan.delivery.settle import Settler, read_status
+from scorespan.delivery.worker import DeliveryWorker
+from scorespan.reconcile import read_account
+from scorespan.settings import Settings
+from scorespan.spool.dead import read_letters
+from scorespan.spool.root import Route, prepare_root
+from scorespan.spool.spool import Spool
+from scorespan.testing import Answer, ScriptedMart
+
+REQUEST = b'{"fields": ["a"], "values": [[1]]}'
+RESPONSE = b'{"fields": ["p"], "values": [[0]]}'
+
+
+def span(number: int, **changed: Any) -> ScoringSpan:
+    """A scoring span that converts."""
+    known = {
+        "request": REQUEST,
+        "response": RESPONSE,
+        "trace_id": "0" * 32,
+        "span_id": f"{number:016x}",
+        "subscription_id": "subscription",
+        "deployment_id": "deployment",
+        "producer_id": "producer",
+        "sequence": number,
+        "scoring_id": f"s{number}",
+    }
+    return ScoringSpan(**{**known, **changed})
+
+
+class Bench:
+    """A worker over a spool of its own, with waits of milliseconds."""
+
+    def __init__(self, root: Path, mart: ScriptedMart, **changed: Any) -> None:
+        self.root = root
+        self.mart = mart
+        prepare_root(root)
+        self.settings = Settings.load({**mart.settings, **changed}, {})
+        route = Route(mart.url, mart.DATA_MART_ID)
+        self.spool = Spool(root, route, max_bytes=10**9)
+        self.settler = Settler(self.spool)
+        self.client = MartClient(self.settings)
+        self.worker = DeliveryWorker(
+            self.spool,
+            self.client,
+            self.settler,
+            linger=0.001,
+            chance=random.Random(1),
+            first_wait=0.001,
+            longest_wait=0.01,
+            blocked_wait=0.01,
+        )
+
+    def put(self, *spans: ScoringSpan) -> None:
+        """Put spans as the intake does."""
+        for one in spans:
+            self.spool.put(encode(one))
+
+    def deliver(self, *spans: ScoringSpan) -> None:
+        """Put and deliver."""
+        self.put(*spans)
+        self.worker.start()
+        assert self.worker.flush(30)
+
+    def outcomes(self) -> dict[str, str]:
+        """What the account says of each scoring id."""
+        return {item.scoring_id: item.outcome for item in read_account(self.root).items.values()}
+
+    def letters(self, folder: str = "dead") -> dict[str | None, tuple[str, str, int | None]]:
+        """Dead letters by scoring id."""
+        return {
+            letter.scoring_id: (letter.code, letter.reason, letter.status)
+            for letter in read_letters(self.root / folder)
+        }
+
+    def close(self) -> None:
+        """Stop everything."""
+        started = self.worker._thread.ident is not None
+        if started and self.worker.stop(0):
+            self.settler.close(blocked=None)
+            self.spool.close()
+        self.client.close()
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path, scripted_mart: ScriptedMart) -> Iterator[Callable[..., Bench]]:
+    """Makes a bench; closes it afterwards."""
+    made: list[Bench] = []
+
+    def make(**changed: Any) -> Bench:
+        made.append(Bench(tmp_path / "root", scripted_mart, **changed))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """A bench in front of our own kind of mart."""
+    return make_bench()
+
+
+def refusal(status: int, *errors: dict[str, object]) -> Answer:
+    """An answer that refuses records."""
+    return Answer(status, orjson.dumps({"trace": "t", "errors": list(errors)}))
+
+
+def test_a_batch_goes_in_one_post_and_is_stored(bench: Bench):
+    """All that waits within the bounds is one list, in order, and ends as stored."""
+    bench.deliver(*map(span, range(1, 51)))
+    (post,) = bench.mart.posts
+    assert [record["scoring_id"] for record in orjson.loads(post)] == [
+        f"s{n}" for n in range(1, 51)
+    ]
+    assert set(bench.outcomes().values()) == {"stored"}
+
+
+def test_bodies_arrive_byte_for_byte(bench: Bench):
+    """White space and number texts of a body are those of the span."""
+    request = b'{ "fields":["a"],\n"values":[[123456789012345678901234567890.10]]}'
+    bench.deliver(span(1, request=request))
+    assert request in bench.mart.posts[0]
+
+
+def test_named_records_are_dead_letters_and_the_rest_is_resent_once(bench: Bench):
+    """The mart's reason stands on the dead letter; two posts settle the batch."""
+    bench.mart.answers.append(
+        refusal(
+            400,
+            {"code": "row_width", "message": "too wide", "index": 1, "field": "request.values"},
+            {"code": "row_count", "message": "too few", "index": 3},
+        )
+    )
+    bench.deliver(*map(span, range(1, 6)))
+    assert len(bench.mart.posts) == 2
+    assert set(bench.mart.stored) == {"s1", "s3", "s5"}
+    assert bench.letters() == {
+        "s2": ("row_width", "too wide", 400),
+        "s4": ("row_count", "too few", 400),
+    }
+    assert bench.outcomes() == {
+        "s1": "stored", "s2": "dead-lettered", "s3": "stored", "s4": "dead-lettered",
+        "s5": "stored",
+    }  # fmt: skip
+
+
+def test_one_bad_record_in_a_thousand_is_found_where_none_is_named(bench: Bench):
+    """Halving takes at most 21 posts, and everything else is delivered."""
+    numbers = range(1, 1001)
+
+    def answer(body: bytes) -> Answer:
+        bad = b'"s700"' in body
+        return Answer(400, b"something is wrong") if bad else Answer()
+
+    original = bench.mart.answer_post
+
+    def answer_post(body: bytes) -> Answer:
+        bench.mart.answers.append(answer(body))
+        return original(body)
+
+    bench.mart.answer_post = answer_post
+    bench.deliver(*map(span, numbers))
+    assert len(bench.mart.posts) <= 21
+    assert len(bench.mart.stored) == 999
+    assert bench.letters() == {"s700": ("refused", "HTTP 400", 400)}
+
+
+def test_a_record_that_is_too_large_alone_is_a_dead_letter_with_its_size(bench: Bench):
+    """413 halves; what is refused alone is kept whole, with its size in the reason."""
+    bench.mart.answers.extend([Answer(413, b""), Answer(413, b""), Answer()])
+    bench.deliver(span(1), span(2))
+    ((code, reason, status),) = bench.letters().values()
+    assert (code, status) == ("refused", 413)
+    assert "bytes" in reason
+    assert set(bench.mart.stored) == {"s2"}
+
+
+def test_switched_off_payload_logging_is_a_term_of_its_own(bench: Bench):
+    """No dead letter: the subscription wants no records, and the account says so."""
+    off = {"code": "payload_logging_disabled", "message": "off", "index": 0}
+    unknown = {"code": "unknown_subscription", "message": "unknown", "index": 1}
+    bench.mart.answers.append(refusal(422, off, unknown))
+    bench.deliver(span(1), span(2), span(3))
+    assert bench.outcomes() == {"s1": "switched off", "s2": "dead-lettered", "s3": "stored"}
+    assert list(bench.letters()) == ["s2"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_a_passing_fault_is_retried_until_it_is_over(bench: Bench, status: int):
+    """The same list is posted again; every record is stored once."""
+    bench.mart.answers.extend([Answer(status)] * 4)
+    bench.deliver(span(1), span(2))
+    assert len(bench.mart.posts) == 5
+    assert len(set(bench.mart.posts)) == 1
+    assert set(bench.outcomes().values()) == {"stored"}
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+def test_a_blocked_route_keeps_everything_and_resumes(
+    bench: Bench, status: int, caplog: pytest.LogCaptureFixture
+):
+    """Nothing is dropped while the address is wrong; one line says so, and one that it goes on."""
+    bench.mart.answers.extend([Answer(status, b"<html>")] * 5)
+    with caplog.at_level(logging.WARNING, "scorespan"):
+        bench.deliver(span(1))
+    assert bench.outcomes() == {"s1": "stored"}
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("paused" in line for line in said) == 1
+    assert sum("goes on" in line for line in said) == 1
+
+
+def test_a_refused_token_is_renewed_at_once(bench: Bench):
+    """One 401 costs one new token and one more post, and no pause."""
+    bench.mart.answers.append(Answer(401))
+    bench.deliver(span(1))
+    assert bench.mart.tokens_given == 2
+    assert len(set(bench.mart.authorizations)) == 2
+    assert bench.outcomes() == {"s1": "stored"}
+
+
+def test_refused_credentials_pause_and_resume_when_mended(bench: Bench):
+    """While the key is refused nothing is posted; afterwards everything is."""
+    bench.mart.token_answers.extend([Answer(401)] * 5)
+    bench.deliver(span(1))
+    assert len(bench.mart.posts) == 1
+    assert bench.outcomes() == {"s1": "stored"}
+
+
+def test_a_span_that_does_not_convert_does_not_hold_up_the_rest(bench: Bench):
+    """It is a dead letter with its reason and its entry; the others are posted."""
+    bad = span(2, response=b'{"fields": ["p"], "values": [[0]')
+    bench.deliver(span(1), bad, span(3))
+    ((code, reason, _),) = bench.letters().values()
+    assert code == "invalid_json"
+    assert "response" in reason
+    (letter,) = read_letters(bench.root / "dead")
+    assert letter.entry == b"".join(encode(bad))
+    assert set(bench.mart.stored) == {"s1", "s3"}
+
+
+def test_an_entry_that_is_no_span_is_a_dead_letter(bench: Bench):
+    """Rubbish in the spool is kept with the reason, and delivery goes on."""
+    bench.spool.put([b"rubbish"])
+    bench.deliver(span(1))
+    ((code, _, _),) = bench.letters().values()
+    assert code == "damaged"
+    assert set(bench.mart.stored) == {"s1"}
+
+
+def test_towards_openscale_failed_scorings_are_withheld(make_bench: Callable[..., Bench]):
+    """The hosted mart gets records without extras; failed ones are kept here and counted."""
+    bench = make_bench(data_mart_kind="openscale", binding_id="binding")
+    failed = span(2, response=None, failed=True, error_type="ValueError", binding_id="binding")
+    unbound = span(3)
+    bench.deliver(span(1, binding_id="binding"), failed, unbound)
+    (record,) = bench.mart.stored.values()
+    assert "scorespan" not in record
+    assert bench.outcomes() == {"s1": "stored", "s2": "withheld", "s3": "dead-lettered"}
+    assert list(bench.letters("withheld")) == ["s2"]
+    assert bench.letters()["s3"][0] == "no_binding"
+
+
+def test_the_kind_is_asked_of_the_mart_once(make_bench: Callable[..., Bench]):
+    """Without the setting, our own mart is known by its answer to GET."""
+    bench = make_bench(data_mart_kind=None)
+    bench.deliver(span(1))
+    assert "scorespan" in bench.mart.stored["s1"]
+
+
+def test_the_mart_going_away_for_a_while_loses_nothing(tmp_path: Path):
+    """No connection at all is waited out; shutdown leaves the rest for the next start."""
+    with ScriptedMart() as mart:
+        address = mart.url
+        settings = mart.settings
+    bench = Bench(tmp_path / "root", mart)
+    bench.put(span(1), span(2))
+    bench.worker.start()
+    assert not bench.worker.flush(0.2)
+    bench.close()
+    assert bench.outcomes() == {"s1": "waiting", "s2": "waiting"}
+    assert settings["data_mart_url"] == address
+
+
+def test_what_a_dead_process_left_is_delivered_by_the_next(bench: Bench, make_bench):
+    """The heir adopts, delivers, and the account names every record of both."""
+    bench.put(span(1), span(2))
+    bench.settler.write_status(blocked=None, force=True)
+    bench.spool.abandon()
+    heir = make_bench()
+    heir.deliver(span(3))
+    assert heir.outcomes() == {"s1": "stored", "s2": "stored", "s3": "stored"}
+
+
+def test_a_fault_of_ours_costs_a_resend_and_nothing_else(bench: Bench):
+    """Where the ledger cannot be written the entries stay, and are settled once it can."""
+    bench.put(span(1))
+    descriptor, bench.settler._ledger._fd = bench.settler._ledger._fd, -1
+    bench.worker.start()
+    assert bench.mart.wait_for_posts(2)
+    bench.settler._ledger._fd = descriptor
+    assert bench.worker.flush(30)
+    assert bench.outcomes() == {"s1": "stored"}
+    assert len(bench.mart.stored) == 1
+
+
+def test_the_status_file_tells_counts_and_what_blocks(bench: Bench):
+    """Anyone can read how it stands without asking the process."""
+    bench.deliver(span(1), span(2, response=b"cut"))
+    bench.settler.write_status(blocked="why", force=True)
+    status = read_status(bench.spool.path)
+    assert status is not None
+    assert status["outcomes"]["stored"] == 1
+    assert status["outcomes"]["dead-lettered"] == 1
+    assert status["blocked"] == "why"

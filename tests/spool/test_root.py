@@ -1,0 +1,117 @@
+"""The spool root: who may use it, and who owns which directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scorespan.errors import SettingsError
+from scorespan.spool.root import (
+    Route,
+    create_directory,
+    default_root,
+    directories,
+    is_owned,
+    prepare_root,
+    route_of,
+    take_orphan,
+)
+
+ROUTE = Route("http://mart", "one")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A prepared root."""
+    path = tmp_path / "root"
+    prepare_root(path)
+    return path
+
+
+def test_everything_in_it_is_for_the_owner_alone(root: Path):
+    """Directories are 0700 and files 0600."""
+    directory = create_directory(root, ROUTE)
+    for path in (root, root / "dead", root / "ledger", directory.path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert stat.S_IMODE((directory.path / "owner").stat().st_mode) == 0o600
+
+
+def test_a_root_that_others_may_read_is_closed(tmp_path: Path):
+    """An existing root with wider permissions loses them."""
+    root = tmp_path / "wide"
+    root.mkdir(mode=0o755)
+    prepare_root(root)
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+
+
+def test_a_root_that_cannot_be_made_is_a_settings_error(tmp_path: Path):
+    """The error names the variable and the path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"SCORESPAN_SPOOL_DIR.*file/root"):
+        prepare_root(tmp_path / "file" / "root")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_root_of_somebody_else_is_refused(tmp_path: Path):
+    """The spool does not use a folder that another user owns."""
+    root = tmp_path / "theirs"
+    root.mkdir()
+    os.chown(root, 12345, 12345)
+    with pytest.raises(SettingsError, match="belongs to another user"):
+        prepare_root(root)
+
+
+def test_a_held_directory_cannot_be_taken(root: Path):
+    """While the owner lives nobody gets it, this process included."""
+    directory = create_directory(root, ROUTE)
+    assert is_owned(directory.path)
+    assert take_orphan(directory.path, ROUTE) is None
+
+
+def test_an_orphan_of_the_same_route_is_taken_once(root: Path):
+    """The first to ask gets it; the second does not."""
+    directory = create_directory(root, ROUTE)
+    directory.release()
+    assert not is_owned(directory.path)
+    taken = take_orphan(directory.path, ROUTE)
+    assert taken is not None
+    assert take_orphan(directory.path, ROUTE) is None
+
+
+def test_an_orphan_of_another_route_stays(root: Path):
+    """Records for one data mart are never sent to another."""
+    directory = create_directory(root, ROUTE)
+    directory.release()
+    assert take_orphan(directory.path, Route("http://mart", "two")) is None
+    assert route_of(directory.path) == ROUTE
+
+
+def test_a_killed_process_leaves_an_orphan(root: Path):
+    """After SIGKILL the kernel has let go of the directory."""
+    script = (
+        "import sys, time; from pathlib import Path; from scorespan.spool.root import *;"
+        f"d = create_directory(Path({str(root)!r}), Route(*{tuple(ROUTE)!r}));"
+        "print(d.path.name, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as it:
+        name = it.stdout.readline().strip()
+        assert is_owned(root / name)
+        it.kill()
+    assert take_orphan(root / name, ROUTE) is not None
+
+
+def test_directories_come_oldest_first(root: Path):
+    """The order is that of their making."""
+    made = [create_directory(root, ROUTE).path for _ in range(3)]
+    assert directories(root) == made
+
+
+def test_the_default_root_follows_the_state_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """XDG_STATE_HOME wins where it is set."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_root() == tmp_path / "scorespan"
