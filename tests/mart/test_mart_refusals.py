@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from scorespan.mart.incoming import LARGEST_TOTAL
+
 
 def faults(answer):
     """What an answer names, without the messages."""
@@ -329,6 +331,21 @@ def test_a_body_at_the_limit_is_read(mart, mart_record):
     """A body of exactly 64 MiB is stored."""
     text = json.dumps([mart_record()]).encode()
     assert mart.store(text.ljust(LIMIT)).status_code == 204
+
+
+def test_too_much_at_a_time_is_a_passing_refusal(mart, mart_record):
+    """Where all requests together are too large a request is 503 with Retry-After."""
+    room = mart.running.mart.room
+    room.take(LARGEST_TOTAL - 10)
+    answer = mart.store([mart_record()])
+    assert (answer.status_code, faults(answer)[0][0]) == (503, "overloaded")
+    assert answer.headers["Retry-After"]
+    room.give_back(LARGEST_TOTAL - 10)
+    for _ in range(20):
+        assert mart.store([mart_record()]).status_code == 204
+        assert mart.store(b"not json").status_code == 400
+        assert mart.http.get(mart.root).status_code == 200
+    room.take(LARGEST_TOTAL)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, identity"])

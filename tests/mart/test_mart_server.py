@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from scorespan.errors import SettingsError
+from scorespan.mart.incoming import LARGEST_TOTAL
 from scorespan.mart.server import Endpoint, default_folder, running_mart
 
 COMMAND = [sys.executable, "-c", "from scorespan.cli.mart import mart; mart()"]
@@ -228,18 +229,45 @@ def test_a_running_mart_is_ready_for_other_tests(tmp_path, mart_record):
         httpx.get(f"{mart.url}/healthz", trust_env=False)
 
 
-def test_a_connection_is_kept_and_answers_are_whole(mart):
-    """Many requests use one connection, and no answer waits for an acknowledgement."""
+def test_a_connection_is_kept_and_answers_leave_in_one_piece(mart):
+    """Many requests use one connection, and headers and body of an answer arrive together."""
     host, port = mart.running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.settimeout(10)
-        for _ in range(3):
+        for _ in range(20):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: mart\r\n\r\n")
-            received = b""
-            while not received.endswith(b"}"):
-                received += connection.recv(65536)
+            received = connection.recv(65536)
             assert received.startswith(b"HTTP/1.1 200")
+            assert received.endswith(b'{"status":"ok"}')
             assert b"\r\nserver:" not in received.lower()
+
+
+def test_a_client_that_goes_away_leaves_nothing_behind(mart, mart_record, caplog):
+    """A body that breaks off stores nothing, is no fault of the mart, and gives its room back."""
+    host, port = mart.running.url.removeprefix("http://").split(":")
+    record = json.dumps([mart_record()])
+    head = (
+        f"POST {mart.root}/scoring_payloads HTTP/1.1\r\nHost: mart\r\n"
+        f"Authorization: {mart.http.headers['Authorization']}\r\n"
+        f"Content-Length: {len(record) + 1}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall((head + record).encode())
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(10)
+        while connection.recv(65536):
+            pass
+    assert mart.records() == []
+    assert not [line for line in caplog.records if line.levelname == "ERROR"]
+    mart.running.mart.room.take(LARGEST_TOTAL)
+
+
+def test_a_large_answer_arrives_whole(mart, mart_record):
+    """An answer of many segments is complete, also when the client asks to close after it."""
+    large = mart_record(request={"fields": ["x"], "values": [["y" * 5_000_000]]})
+    mart.stored(large)
+    answer = mart.http.get(f"{mart.root}/scoring_payloads", headers={"Connection": "close"})
+    assert answer.json()["records"][0] == large
 
 
 @pytest.mark.parametrize(

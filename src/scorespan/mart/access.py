@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 from scorespan.mart.faults import refusal
+from scorespan.mart.incoming import Room
 from scorespan.mart.shapes import Shapes
 from scorespan.mart.timestamp import utc_now
 
@@ -27,6 +28,7 @@ class Mart:
     authority: Authority
     clock: Callable[[], datetime] = utc_now
     shapes: Shapes = field(default_factory=Shapes)
+    room: Room = field(default_factory=Room)
 
 
 def mart_of(request: Request) -> Mart:

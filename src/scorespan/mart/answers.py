@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
+from starlette.requests import ClientDisconnect
 
 from scorespan.errors import MartError
 from scorespan.mart.faults import refusal
@@ -53,6 +54,9 @@ class MartRoute(APIRoute):
                 return await handler(request)
             except MartError as error:
                 return refused(error)
+            except ClientDisconnect:
+                # Nobody is there to read it; it only must not look like a fault of ours.
+                return refused(refusal(400, "incomplete_body", "the body ended too early"))
             except OperationalError as error:
                 # Its text names statement and cause; values are hidden by the engine.
                 logger.exception("the store failed")

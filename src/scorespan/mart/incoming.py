@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ from scorespan.mart.faults import refusal
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a request body."""
 
+LARGEST_TOTAL = 8 * LARGEST_BODY
+"""Bytes of all bodies that are held at a time."""
+
 _DRAINED = 4 * LARGEST_BODY
 """Bytes of a body that is too large that are read and thrown away, so that a client which sends
 before it reads gets to see the answer."""
@@ -21,32 +25,65 @@ before it reads gets to see the answer."""
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body.
+class Room:
+    """Memory for bodies that are being read or worked on. Used by the event loop's thread only."""
+
+    def __init__(self, size: int = LARGEST_TOTAL) -> None:
+        self._free = size
+
+    def take(self, size: int) -> None:
+        """Claim bytes.
+
+        Raises:
+            MartError: 503, there are not that many left; nothing was claimed.
+        """
+        if size > self._free:
+            raise refusal(503, "overloaded", "too many large requests at a time; try again")
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        """Release what was claimed."""
+        self._free += size
+
+
+async def read_body(request: Request) -> AsyncIterator[bytes]:
+    """The whole body; its room is free again after the answer.
 
     Raises:
-        MartError: 413 beyond the limit, declared or not; 415 for a content coding.
+        MartError: 413 beyond the limit, declared or not; 415 for a content coding; 503 where all
+            requests together are too large.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in {"", "identity"}:
         raise refusal(415, "unsupported_encoding", "send the body without a content coding")
+    room: Room = request.app.state.mart.room
+    held: list[bytes] = []
+    taken = 0
+    try:
+        async for chunk in _limited(request):
+            room.take(len(chunk))
+            taken += len(chunk)
+            held.append(chunk)
+        yield b"".join(held)
+    finally:
+        room.give_back(taken)
+
+
+async def _limited(request: Request) -> AsyncIterator[bytes]:
+    """The body in chunks; a body over the limit is read on for a while before it is refused."""
     declared = request.headers.get("content-length", "")
     fits = not (declared.isdigit() and int(declared) > LARGEST_BODY)
-    chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         fits = fits and size <= LARGEST_BODY
         if fits:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-            if size > _DRAINED:
-                break
+            yield chunk
+        elif size > _DRAINED:
+            break
     if not fits:
         message = f"the body is larger than {LARGEST_BODY} bytes; send fewer records at a time"
         raise refusal(413, "body_too_large", message)
-    return b"".join(chunks)
 
 
 def decode(body: bytes) -> Any:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from scorespan.errors import MartError
 from scorespan.mart.access import (
@@ -45,10 +44,11 @@ router = APIRouter(route_class=MartRoute, dependencies=[Depends(require_token)])
 
 
 @router.post(f"{DATA_MART}/scoring_payloads")
-async def add_payloads(data_mart_id: str, request: Request, mart: TheMart) -> Response:
+def add_payloads(
+    data_mart_id: str, body: Annotated[bytes, Depends(read_body)], mart: TheMart
+) -> Response:
     """Store a list of records, all or none; 204 means committed and synced."""
-    body = await read_body(request)
-    await run_in_threadpool(store_payload, mart, data_mart_id, body)
+    store_payload(mart, data_mart_id, body)
     return Response(status_code=204)
 
 

@@ -20,6 +20,7 @@ from scorespan.errors import SettingsError
 from scorespan.mart.access import Mart
 from scorespan.mart.app import create_app
 from scorespan.mart.authority import ADMIN_KEY_FILE, first_key, open_authority
+from scorespan.mart.connection import JoinedProtocol
 from scorespan.mart.sqlite import SqliteStore
 from scorespan.mart.store import Binding, Subscription
 from scorespan.mart.timestamp import utc_now, utc_text
@@ -139,6 +140,7 @@ def _listening(endpoint: Endpoint) -> Iterator[tuple[socket.socket, str]]:
 def _server(mart: Mart, endpoint: Endpoint, on_listening: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         create_app(mart),
+        http=JoinedProtocol,
         ssl_certfile=endpoint.certificate,
         ssl_keyfile=endpoint.certificate_key,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
