@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.util import CommandError
 
+from scorespan.errors import SettingsError
 from scorespan.mart.server import open_mart
 from scorespan.mart.sqlite import SqliteStore
 from scorespan.mart.tables import metadata
@@ -53,7 +53,7 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path):
     with database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
-    with pytest.raises(CommandError):
+    with pytest.raises(SettingsError, match="newer version"):
         SqliteStore(tmp_path / "mart.sqlite3")
 
 

@@ -81,5 +81,5 @@ def mart(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError(str(error)) from None
     try:
         serve((folder or default_folder()).absolute(), endpoint, say)
-    except OSError as error:
+    except (OSError, SettingsError) as error:
         raise click.ClickException(f"the mart cannot start: {error}") from None
