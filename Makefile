@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench format readme clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev  ## speed, side by side in one run
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+readme: $(VENV)/.dev  ## write the generated part of the README
+	$(BIN)/python -m tests.readme
 
 clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

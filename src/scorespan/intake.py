@@ -49,6 +49,8 @@ class Intake:
         self._lock = threading.Lock()
         self._running: _Running | None = None
         self._closed = False
+        # Numbers that went to another spool would look like missing ones in this one's account.
+        producer.renew()
         _after_fork(self)
 
     def accept(self, span: ScoringSpan) -> bool:

@@ -10,31 +10,37 @@ import itertools
 import os
 import uuid
 
-_id = ""
-_numbers = itertools.count(1)
-_last = 0
+
+class _Producer:
+    """One id and its numbers."""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
+        self.numbers = itertools.count(1)
+        self.last = 0
 
 
-def _renew() -> None:
-    global _id, _numbers, _last  # noqa: PLW0603 - one producer per process is what the numbers mean
-    _id = uuid.uuid4().hex
-    _numbers = itertools.count(1)
-    _last = 0
+_current = _Producer()
 
 
-_renew()
-os.register_at_fork(after_in_child=_renew)
+def renew() -> None:
+    """Begin a new producer: in a forked child, and where another spool begins."""
+    global _current  # noqa: PLW0603 - one producer per process is what the numbers mean
+    _current = _Producer()
+
+
+os.register_at_fork(after_in_child=renew)
 
 
 def next_number() -> tuple[str, int]:
     """Producer id and the next sequence number. Never waits; no two threads get the same one."""
-    global _last  # noqa: PLW0603 - see _renew
-    number = next(_numbers)
+    current = _current
+    number = next(current.numbers)
     # Threads may store out of order; the highest number is right again with the next one.
-    _last = max(_last, number)
-    return _id, number
+    current.last = max(current.last, number)
+    return current.id, number
 
 
 def last_number() -> tuple[str, int]:
     """Producer id and the highest number given so far; 0 before the first."""
-    return _id, _last
+    return _current.id, _current.last

@@ -46,7 +46,9 @@ class ScriptedMart:
         self.authorizations: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -113,7 +115,11 @@ def _handler(mart: ScriptedMart) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1  # headers and body in one write
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            length = int(self.headers.get("Content-Length", "0"))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender died in the middle
+                self.close_connection = True
+                return
             if self.path.endswith("/validateAuth"):
                 self._send(mart.answer_token("access_token"))
             else:

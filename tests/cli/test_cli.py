@@ -1,0 +1,115 @@
+"""The commands: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from scorespan.cli.command import scorespan
+from scorespan.cli.table import payload_table
+from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.spool.root import Route, prepare_root
+from scorespan.spool.spool import Spool
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A spool root where two records wait, in a directory whose process is gone."""
+    root = tmp_path / "root"
+    prepare_root(root)
+    spool = Spool(root, Route("http://mart", "one"), max_bytes=10**9)
+    for number in (1, 2):
+        spool.put(
+            encode(ScoringSpan(b"{}", producer_id="p", sequence=number, scoring_id=f"{number}"))
+        )
+    spool.abandon()
+    return root
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """Exit code and output of a command."""
+    result = CliRunner().invoke(scorespan, arguments)
+    return result.exit_code, result.output
+
+
+def test_help_names_every_command():
+    """Each with its one line."""
+    code, said = run("--help")
+    assert code == 0
+    assert all(f"\n  {name}" in said for name in ("demo", "mart", "spool", "table"))
+
+
+def test_spool_status_shows_directories_and_the_account(root: Path):
+    """For people: what waits, whose it is, and the terms."""
+    code, said = run("spool", "status", "--dir", str(root))
+    assert code == 0
+    assert "gone" in said
+    assert "http://mart" in said
+    assert "+ waiting" in said
+
+
+def test_spool_status_speaks_json(root: Path):
+    """For machines: the same numbers."""
+    code, said = run("spool", "status", "--dir", str(root), "--json")
+    known = json.loads(said)
+    assert code == 0
+    assert (known["scored"], known["waiting"], known["missing"]) == (2, 2, [])
+    assert known["directories"][0]["alive"] is False
+
+
+def test_spool_status_fails_when_a_number_is_missing(root: Path):
+    """Exit code 1, and the name of the missing record."""
+    segment = next(root.glob("w-*/*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(b'"p",1', b'"p",9'))
+    code, said = run("spool", "status", "--dir", str(root))
+    assert code == 1
+    assert "missing: producer p, number 1" in said
+
+
+def test_a_root_that_is_not_there_is_wrong_use(tmp_path: Path):
+    """Exit code 2 and one sentence."""
+    code, said = run("spool", "status", "--dir", str(tmp_path / "none"))
+    assert code == 2
+    assert "no spool root" in said
+
+
+def test_table_needs_settings():
+    """Without them the error names the first that is missing."""
+    code, said = run("table", "credit")
+    assert code == 1
+    assert "SCORESPAN_DATA_MART_URL" in said
+
+
+def test_the_command_says_what_it_needs_where_its_extra_is_missing():
+    """Without click there is one clear line, no traceback."""
+    script = "import sys; sys.modules['click'] = None; from scorespan.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "pip install 'scorespan[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120, 400])
+def test_the_payload_table_keeps_ids_and_answer_whatever_the_width(width: int):
+    """Features give way first; what is left out is marked."""
+    features = [f"feature {number}" for number in range(30)]
+    answer = ["prediction", "probability", "prediction_probability"]
+    fields = ["scoring_id", "scoring_timestamp", *features, *answer]
+    row = ["a" * 48 + "-1", "2026-11-20T09:22:47.123456Z", *range(30), "benign", [0.1, 0.9], 0.9]
+    drawn = payload_table(fields, [row], width)
+    headers = [str(column.header) for column in drawn.columns]
+    assert headers[:2] == ["scoring_id", "scoring_timestamp"]
+    assert "…" in headers or "feature 29" in headers
+    assert "prediction" in headers
+
+
+def test_an_empty_payload_table_is_drawn():
+    """No rows, no columns, no error."""
+    assert payload_table(["scoring_id", "prediction"], [], 80).row_count == 0

@@ -1,0 +1,143 @@
+"""The intake: yes means in the spool; a refusal is counted; nothing reaches the caller."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scorespan.conversion.span import ScoringSpan
+from scorespan.errors import SettingsError
+from scorespan.intake import Intake
+from scorespan.reconcile import read_account
+from scorespan.settings import Settings
+from scorespan.spool.root import directories
+from scorespan.testing import Answer, ScriptedMart
+
+SPAN = ScoringSpan(
+    request=b'{"fields": ["a"], "values": [[1]]}',
+    response=b'{"fields": ["p"], "values": [[0]]}',
+    trace_id="0" * 32,
+)
+
+
+def span(number: int) -> ScoringSpan:
+    """A span with an id of its own and nothing else."""
+    return SPAN._replace(span_id=f"{number:016x}")
+
+
+@pytest.fixture
+def intake(scripted_mart: ScriptedMart, tmp_path: Path) -> Iterator[Intake]:
+    """An intake before the scripted mart."""
+    opened = Intake(Settings.load({**scripted_mart.settings, "spool_dir": tmp_path}, {}))
+    yield opened
+    opened.close()
+
+
+def test_nothing_is_opened_before_the_first_span(intake: Intake):
+    """A process that only imports and configures leaves no directory and no thread."""
+    assert directories(intake.root) == []
+    assert intake.accept(span(1))
+    assert len(directories(intake.root)) == 1
+
+
+def test_what_a_span_leaves_open_comes_from_the_settings(
+    intake: Intake, scripted_mart: ScriptedMart
+):
+    """Subscription, deployment, producer and sequence are filled in, and only where absent."""
+    intake.accept(span(1))
+    intake.accept(span(2)._replace(subscription_id="own", producer_id="p", sequence=9))
+    assert intake.flush()
+    first, second = scripted_mart.stored.values()
+    assert first["subscription_id"] == "subscription"
+    assert first["deployment_id"] == "generic_deployment"
+    assert first["scorespan"]["sequence"] >= 1
+    assert second["subscription_id"] == "own"
+    assert (second["scorespan"]["producer"], second["scorespan"]["sequence"]) == ("p", 9)
+
+
+def test_a_full_spool_refuses_exactly_what_it_counts(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Nothing raises, nothing waits, nothing old is dropped; the account balances."""
+    scripted_mart.answers.extend([Answer(503)] * 1000)
+    settings = {**scripted_mart.settings, "spool_dir": tmp_path, "spool_max_bytes": 1024 * 1024}
+    intake = Intake(Settings.load({**settings, "shutdown_seconds": 0}, {}))
+    large = b'{"fields": ["a"], "values": [["' + b"x" * 50_000 + b'"]]}'
+    taken = [intake.accept(span(number)._replace(request=large)) for number in range(40)]
+    assert 15 < sum(taken) < 40
+    intake.close()
+    account = read_account(tmp_path)
+    assert account.totals["refused"] == taken.count(False)
+    assert account.totals["waiting"] == taken.count(True)
+    assert account.missing == []
+
+
+def test_a_span_after_the_end_is_refused_and_counted(intake: Intake):
+    """A scoring that runs into the shutdown of its process is not silently gone."""
+    intake.accept(span(1))
+    intake.close()
+    assert not intake.accept(span(2))
+    assert read_account(intake.root).totals["refused"] == 1
+
+
+def test_wrong_settings_raise_before_anything_is_opened(tmp_path: Path):
+    """The error names what is missing."""
+    with pytest.raises(SettingsError, match="SCORESPAN_DATA_MART_URL"):
+        Intake(Settings.load({"spool_dir": tmp_path / "root"}, {}))
+    assert not (tmp_path / "root").exists()
+
+
+FORKING = """
+import os, sys
+import scorespan
+
+scorespan.configure()
+def score(n):
+    for number in range(n):
+        with scorespan.scoring_span({"fields": ["a"], "values": [[number]]}) as scoring:
+            scoring.set_response({"fields": ["p"], "values": [[number]]})
+        print(scoring.id, flush=True)
+score(50)
+children = []
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        score(50)
+        os._exit(0)  # no atexit, no flush: what was accepted is on disk
+    children.append(child)
+score(50)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_fork_with_a_non_empty_queue_sends_each_record_once(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """Children get directories of their own, never send the parent's, and lose nothing."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SCORESPAN_DATA_MART_URL": scripted_mart.url,
+        "SCORESPAN_DATA_MART_ID": scripted_mart.DATA_MART_ID,
+        "SCORESPAN_API_KEY": scripted_mart.API_KEY,
+        "SCORESPAN_SUBSCRIPTION_ID": "subscription",
+        "SCORESPAN_SPOOL_DIR": str(tmp_path),
+    }
+    printed = subprocess.check_output(
+        [sys.executable, "-W", "ignore", "-c", FORKING], env=environment, text=True
+    )
+    scored = printed.split()
+    assert len(scored) == len(set(scored)) == 250
+    heir = Intake(Settings.load({**scripted_mart.settings, "spool_dir": tmp_path}, {}))
+    heir.accept(span(1))
+    assert heir.flush()
+    heir.close()
+    assert set(scored) <= set(scripted_mart.stored)
+    account = read_account(tmp_path)
+    assert account.totals["stored"] == 251
+    assert account.missing == []
+    sent = sum(post.count(b'"scoring_id"') for post in scripted_mart.posts)
+    assert sent == 251
