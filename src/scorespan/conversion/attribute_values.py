@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from scorespan import attributes
 from scorespan.bodies import encode_value
 from scorespan.conversion.span import MAX_BODY, ScoringSpan
+from scorespan.telemetry import said
 
 _INT64 = 2**63
 _SHOWN = 200
@@ -70,12 +71,15 @@ class OwnData(NamedTuple):
 
 
 def resource_values(resource: Mapping[str, Any]) -> list[Any]:
-    """What every span of a resource begins with: a list in the order of ScoringSpan's fields."""
+    """What every span of a resource begins with: a list in the order of ScoringSpan's fields.
+
+    An id that is no string is taken as text: left out, its records would go where the settings say.
+    """
     values = list(ScoringSpan())
     for name, place in _OF_RESOURCE.items():
         value = resource.get(name)
-        if type(value) is str:
-            values[place] = value
+        if value is not None:
+            values[place] = said(value)
     return values
 
 
@@ -125,12 +129,15 @@ def _body(name: str, value: Any, values: list[Any], problems: list[str]) -> byte
 def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> None:
     """The rare ones: lists of strings, a problem told by the producer, and wrong types."""
     if name in _LISTS:
-        if isinstance(value, (list, tuple)) and all(type(item) is str for item in value):
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             values[_LISTS[name]] = (*(values[_LISTS[name]] or ()), *value)
             return
         expected = "a list of strings"
-    elif name == attributes.PROBLEM and type(value) is str:
+    elif name == attributes.PROBLEM and isinstance(value, str):
         problems.append(value)
+        return
+    elif name in _TEXTS and isinstance(value, str):
+        values[_TEXTS[name]] = str.__str__(value)
         return
     elif name in _TEXTS or name == attributes.PROBLEM:
         expected = "a string"
@@ -138,7 +145,7 @@ def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> N
         expected = "an integer of 64 bits"
     else:
         return
-    shown = repr(value)[:_SHOWN]
+    shown = said(value)[:_SHOWN]
     problems.append(f"{name}: {expected} is needed, not {type(value).__name__} {shown}")
     if name in _SHARED:
         values[_SHARED[name]] = None

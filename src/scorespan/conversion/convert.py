@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from scorespan import attributes, dialects
 from scorespan.conversion.span import ScoringSpan
@@ -21,7 +21,10 @@ from scorespan.record import (
 )
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; without the zone isoformat() is the wire form
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_RFC3339 = re.compile(
+    rf"(\d{{4}}-\d\d-\d\d)[Tt ]{_CLOCK}:[0-5]\d(\.\d+)?([Zz]|[+-]{_CLOCK})", re.ASCII
+)
 _KEPT_ANSWER = 4096
 """Bytes of a failed scoring's answer that are kept beside its error."""
 
@@ -85,11 +88,15 @@ def _timestamp(span: ScoringSpan) -> str | ConversionError:
             return f"{_second_text(second)}.{nanoseconds // 1000:06d}Z"
         except OverflowError:
             return ConversionError("timestamp", "the span's start is outside the calendar")
-    if _RFC3339.fullmatch(span.timestamp) is None:
-        return ConversionError(
-            "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {span.timestamp[:64]!r}"
-        )
-    return span.timestamp
+    form = _RFC3339.fullmatch(span.timestamp)
+    try:
+        if form is not None and date.fromisoformat(form[1]):
+            return span.timestamp
+    except ValueError:  # a day that no calendar has
+        pass
+    return ConversionError(
+        "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {span.timestamp[:64]!r}"
+    )
 
 
 @functools.lru_cache(maxsize=64)

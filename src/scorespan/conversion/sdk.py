@@ -18,6 +18,7 @@ from scorespan.conversion.span import ScoringSpan
 
 _NOTHING: Mapping[str, Any] = {}
 _ERROR = StatusCode.ERROR
+_INT64 = 2**63
 
 # One resource belongs to one provider, so nearly every span shows the same object again.
 _resource_seen: tuple[Resource | None, list[Any]] = (None, resource_values({}))
@@ -28,11 +29,11 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
 
     Never raises for what an attribute holds: what cannot be read is named in `problems`.
     """
-    found: Mapping[str, Any] | None = span.attributes
-    if not found:
+    held = span.attributes
+    if not held:
         return None
     # Looking into the SDK's mapping runs Python code each time; into a plain dict it does not.
-    found = found.copy() if hasattr(found, "copy") else dict(found)
+    found: dict[str, Any] = held.copy() if hasattr(held, "copy") else dict(held)
     if not (attributes.REQUEST in found or attributes.RESPONSE in found or attributes.ID in found):
         return None
     context = span.context
@@ -46,17 +47,32 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
                 recorded = event.attributes or _NOTHING
                 error_type = _text(recorded.get("exception.type"))
                 error_message = _text(recorded.get("exception.message"))
+    start, end = span.start_time, span.end_time
+    if type(start) is not int or type(end) is not int or not 0 <= start < _INT64 > end >= 0:
+        start, end = _nanoseconds("start", start, found), _nanoseconds("end", end, found)
     own = OwnData(
-        span.name,
+        str(span.name),
         f"{context.trace_id:032x}" if context else "",
         f"{context.span_id:016x}" if context else "",
-        span.start_time or 0,
-        span.end_time or 0,
+        start,
+        end,
         failed,
         error_type,
         error_message,
     )
     return scoring_span(found, own, _of_resource(span.resource))
+
+
+def _nanoseconds(which: str, value: Any, found: dict[str, Any]) -> int:
+    """A time that an application gave, as the whole number it should have been."""
+    try:
+        time = int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        time = _INT64
+    if -_INT64 <= time < _INT64:
+        return time
+    found[attributes.PROBLEM] = f"the span's {which} is not a time in nanoseconds of 64 bits"
+    return 0
 
 
 def _text(value: object) -> str | None:

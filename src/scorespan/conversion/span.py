@@ -78,6 +78,21 @@ _DEFAULTS = list(ScoringSpan()[_BODIES:])
 _LISTS = tuple(
     ScoringSpan._fields.index(name) - _BODIES for name in ("feature_names", "notes", "problems")
 )
+_NONE = type(None)
+_KINDS: dict[str, Any] = {
+    "name": str,
+    "trace_id": str,
+    "span_id": str,
+    "start_time": int,
+    "end_time": int,
+    "failed": bool,
+    "response_time": (int, _NONE),
+    "sequence": (int, _NONE),
+    "feature_names": (tuple, _NONE),
+    "notes": (tuple, _NONE),
+    "problems": (tuple, _NONE),
+}
+_META_KINDS: list[Any] = [_KINDS.get(name, (str, _NONE)) for name in ScoringSpan._fields[_BODIES:]]
 
 
 def encode(span: ScoringSpan) -> list[bytes]:
@@ -120,14 +135,24 @@ def decode(entry: bytes) -> ScoringSpan:
         if response_end != len(entry):
             raise SpoolDamagedError(f"the entry has {len(entry)} bytes instead of {response_end}")
         meta = orjson.loads(entry[_HEAD.size : meta_end])
+        if type(meta) is not list:
+            raise SpoolDamagedError("the entry's meta is no list")
         if len(meta) != len(_DEFAULTS):
             # Longer: written by a newer version. Shorter: by an older one.
             meta = meta[: len(_DEFAULTS)] + _DEFAULTS[len(meta) :]
         for place in _LISTS:
             if meta[place] is not None:
-                meta[place] = tuple(meta[place])
+                meta[place] = _texts(meta[place])
+        if not all(map(isinstance, meta, _META_KINDS)):
+            raise SpoolDamagedError("a field of the entry has the wrong type")
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
     request = None if request_length == _ABSENT else entry[meta_end:request_end]
     response = None if response_length == _ABSENT else entry[request_end:response_end]
     return ScoringSpan._make((request, response, *meta))
+
+
+def _texts(value: list[Any]) -> tuple[str, ...]:
+    if type(value) is not list or not all(type(item) is str for item in value):
+        raise TypeError("a list of strings is needed")
+    return tuple(value)

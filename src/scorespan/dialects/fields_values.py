@@ -39,12 +39,14 @@ def _rows(text: bytes, name: str) -> int | ConversionError:
         body = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         hint = ""
-        if error.pos >= len(error.doc):
+        # Of a text that is not UTF-8, orjson shows nothing.
+        if error.doc and error.pos >= len(error.doc):
             hint = "; it ends too early, as a text does that a length limit has cut"
         return ConversionError("invalid_json", f"{name}: not valid JSON: {error}{hint}")
     rows = _table_rows(body, name)
-    if isinstance(rows, int) and isinstance(body.get("meta"), dict):
-        meta_rows = _table_rows(body["meta"], f"{name}.meta")
+    meta = body.get("meta") if isinstance(rows, int) else None
+    if isinstance(meta, dict) and "values" in meta:
+        meta_rows = _table_rows(meta, f"{name}.meta")
         if meta_rows != rows:
             if isinstance(meta_rows, ConversionError):
                 return meta_rows

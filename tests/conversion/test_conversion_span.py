@@ -1,0 +1,184 @@
+"""The scoring span's encoding in the spool."""
+
+from __future__ import annotations
+
+import struct
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorespan.conversion.span import ScoringSpan, decode, encode
+from scorespan.errors import SpoolDamagedError
+
+HEAD = struct.Struct("<BIII")
+ABSENT = 0xFFFFFFFF
+
+text = st.text(st.characters())
+texts = st.none() | st.lists(text, max_size=3).map(tuple)
+integer = st.integers(-(2**63), 2**63 - 1)
+body = st.none() | st.binary(max_size=20)
+KINDS = {
+    "request": body,
+    "response": body,
+    "name": text,
+    "trace_id": text,
+    "span_id": text,
+    "start_time": integer,
+    "end_time": integer,
+    "failed": st.booleans(),
+    "feature_names": texts,
+    "response_time": st.none() | integer,
+    "sequence": st.none() | integer,
+    "notes": texts,
+    "problems": texts,
+}
+spans = st.builds(
+    ScoringSpan, **{name: KINDS.get(name, st.none() | text) for name in ScoringSpan._fields}
+)
+
+
+def readable(value):
+    """A value as an entry can hold it: lone surrogates as the escapes that name them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, tuple):
+        return tuple(map(readable, value))
+    return value
+
+
+def entry(meta: object, request: bytes | None = b"{}", response: bytes | None = None) -> bytes:
+    """An entry with this meta."""
+    packed = meta if isinstance(meta, bytes) else orjson.dumps(meta)
+    lengths = [ABSENT if part is None else len(part) for part in (request, response)]
+    return HEAD.pack(1, len(packed), *lengths) + packed + (request or b"") + (response or b"")
+
+
+@given(span=spans)
+def test_a_span_survives_its_entry(span):
+    """What is decoded is what was encoded, to the byte; no body is not an empty body."""
+    decoded = decode(b"".join(encode(span)))
+    assert decoded == ScoringSpan._make(map(readable, span))
+    assert list(map(type, decoded)) == list(map(type, span))
+
+
+def test_the_layout_is_the_documented_one():
+    """A reader in another version or language finds what the docstring says."""
+    span = ScoringSpan(request=b"{}", response=None, trace_id="t", notes=("n",))
+    packed = b"".join(encode(span))
+    version, meta, request, response = HEAD.unpack_from(packed)
+    assert (version, request, response) == (1, 2, ABSENT)
+    assert orjson.loads(packed[HEAD.size : HEAD.size + meta]) == [
+        list(value) if isinstance(value, tuple) else value for value in span[2:]
+    ]
+    assert packed[HEAD.size + meta :] == b"{}"
+
+
+def test_bodies_are_spliced_in_unread():
+    """A body of any bytes is the same bytes again, and is not copied on the way in."""
+    request, response = b"\xff\x00 cut", b'{"fields"'
+    pieces = encode(ScoringSpan(request=request, response=response))
+    assert pieces[1] is request
+    assert pieces[2] is response
+    assert decode(b"".join(pieces))[:2] == (request, response)
+
+
+def test_an_entry_of_a_newer_version_of_the_library_is_read():
+    """Fields that were added at the end are left out."""
+    span = ScoringSpan(request=b"{}", trace_id="t", notes=("n",))
+    meta = [*span[2:], "added", {"more": [1]}]
+    assert decode(entry(meta)) == span
+
+
+def test_an_entry_of_an_older_version_of_the_library_is_read():
+    """Fields that were not there yet have their defaults."""
+    assert decode(entry(["scoring", "t", "s"])) == ScoringSpan(
+        request=b"{}", name="scoring", trace_id="t", span_id="s"
+    )
+    assert decode(entry([])) == ScoringSpan(request=b"{}")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"\x01",
+        entry([])[:-1],
+        entry([]) + b"x",
+        b"\x02" + entry([])[1:],
+        entry({}),
+        entry({str(number): None for number in range(27)}),
+        entry("text"),
+        entry("x" * 27),
+        entry(5),
+        entry(None),
+        entry(b"[1,"),
+        entry(b'["\xff"]'),
+        entry(b'["\\ud800"]'),
+        entry([5]),
+        entry(["", "", "", "not a time"]),
+        entry(["", "", "", 1.5]),
+        entry(["", "", "", None]),
+        entry(["", "", "", 0, 0, 1]),
+        entry([*ScoringSpan()[2:-1], "not a list"]),
+        entry([*ScoringSpan()[2:-1], [1]]),
+        entry([*ScoringSpan()[2:-1], {"a": 1}]),
+    ],
+)
+def test_bytes_that_are_no_entry_are_refused(damaged):
+    """What was not written by us is named as damaged, not read as something else."""
+    with pytest.raises(SpoolDamagedError):
+        decode(damaged)
+
+
+def test_an_unknown_version_is_named():
+    """The reason says which version the entry has."""
+    with pytest.raises(SpoolDamagedError, match="version 9"):
+        decode(b"\x09" + entry([])[1:])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+metas = st.lists(json_values, max_size=30) | json_values | st.binary(max_size=20)
+
+
+def assert_span_or_damage(damaged: bytes) -> None:
+    """Bytes are a span whose fields have their types, or they are damaged."""
+    try:
+        span = decode(damaged)
+    except SpoolDamagedError:
+        return
+    assert decode(b"".join(encode(span))) == span
+
+
+@given(damaged=st.binary(max_size=60))
+def test_any_bytes_are_a_span_or_damaged(damaged):
+    """No bytes raise anything else."""
+    assert_span_or_damage(damaged)
+
+
+@given(meta=metas, request=body, response=body)
+def test_any_meta_is_a_span_or_damaged(meta, request, response):
+    """No meta raises anything else, whatever its members hold."""
+    assert_span_or_damage(entry(meta, request, response))
+
+
+@given(span=spans, data=st.data())
+def test_a_changed_entry_is_a_span_or_damaged(span, data):
+    """One wrong byte anywhere raises nothing else."""
+    packed = bytearray(b"".join(encode(span)))
+    place = data.draw(st.integers(0, len(packed) - 1))
+    packed[place] = data.draw(st.integers(0, 255))
+    assert_span_or_damage(bytes(packed))
+
+
+def test_the_key_is_the_given_id_or_names_the_trace():
+    """A scoring id is the key; without one, trace id and span id are."""
+    span = ScoringSpan(trace_id="0" * 32, span_id="1" * 16)
+    assert span.key == "0" * 32 + "1" * 16
+    assert span._replace(scoring_id="mine").key == "mine"
+    assert span._replace(scoring_id="").key == span.key
