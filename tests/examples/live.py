@@ -120,10 +120,13 @@ class LiveMart:
 
 
 @contextmanager
-def live_mart(folder: Path) -> Iterator[LiveMart]:
-    """A running mart whose subscription has payload logging on."""
-    with running_mart(folder / "mart") as running:
-        running.prepare(DATA_MART_ID, SUBSCRIPTION_ID, binding_id=BINDING_ID)
+def live_mart(folder: Path, *, port: int = 0) -> Iterator[LiveMart]:
+    """A running mart whose subscription has payload logging on; again over what it has stored."""
+    data = folder / "mart"
+    fresh = not data.exists()
+    with running_mart(data, port=port) as running:
+        if fresh:
+            running.prepare(DATA_MART_ID, SUBSCRIPTION_ID, binding_id=BINDING_ID)
         yield LiveMart(running, folder / "spool")
 
 

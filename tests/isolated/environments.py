@@ -25,6 +25,7 @@ TOOLS = (
     "pandas==2.3.3",
     "pytest==9.2.0",
     "pytest-timeout==2.4.0",
+    "pytest-xdist==3.8.0",
 )
 """What the tests of the core need: the newest of each that still takes Python 3.10."""
 

@@ -22,10 +22,11 @@ CORE_TESTS = (
 def run_tests(environment: Environment, *names: str) -> int:
     """Run these tests, all of which must pass; returns how many did.
 
-    What they said is shown where one fails.
+    What they said is shown where one fails. Four at a time: most of them wait for processes and
+    sockets.
     """
-    command = [environment.python, "-m", "pytest", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml"]
+    command = [environment.python, "-m", "pytest", "-n", "4", "--rootdir", ROOT]
     tests = [ROOT / "tests" / name for name in names]
-    done = run([*command, *tests], clean_environment(), timeout=600)
+    done = run([*command, "-c", ROOT / "pyproject.toml", *tests], clean_environment(), timeout=600)
     (passed,) = re.findall(r"\b(\d+) passed", done.stdout.splitlines()[-1])
     return int(passed)
