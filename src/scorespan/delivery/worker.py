@@ -84,6 +84,7 @@ class DeliveryWorker:
         self._hurry = threading.Event()
         self._idle = threading.Condition()
         self._passes = 0
+        self._flushing = 0
         self._next_adoption = 0.0
         self._kind: str | None = None
         self.blocked: str | None = None
@@ -97,18 +98,21 @@ class DeliveryWorker:
         """Deliver what was put before this call; false where time ran out first."""
         deadline = self._clock() + timeout
         with self._idle:
-            # A pass that is under way may have claimed before the last put: wait for the next one
-            # that finds the spool empty.
+            # A pass that is under way may have claimed before the last put: the next one has not.
             wanted = self._passes + 2
+            self._flushing += 1
             self._hurry.set()
-            self._spool.arrived.set()
-            while self._passes < wanted:
-                left = deadline - self._clock()
-                if left <= 0 or not self._thread.is_alive():
-                    return False
-                self._hurry.set()
-                self._spool.arrived.set()
-                self._idle.wait(min(left, 0.05))
+            try:
+                while self._passes < wanted:
+                    left = deadline - self._clock()
+                    if left <= 0 or not self._thread.is_alive():
+                        return False
+                    self._spool.arrived.set()
+                    self._idle.wait(min(left, 0.05))
+            finally:
+                self._flushing -= 1
+                if not self._flushing:
+                    self._hurry.clear()
         return True
 
     def stop(self, drain_seconds: float) -> bool:
@@ -122,8 +126,8 @@ class DeliveryWorker:
         if drain_seconds > 0:
             self.flush(drain_seconds)
         self._stop.set()
-        self._hurry.set()
         self._spool.arrived.set()
+        self._hurry.set()
         self._thread.join(timeout=max(0.25, deadline - self._clock()))
         return not self._thread.is_alive()
 
@@ -135,7 +139,6 @@ class DeliveryWorker:
                 self._spool.arrived.clear()
                 if not self._stop.is_set():
                     self._hurry.wait(timeout=self._linger)
-                self._hurry.clear()
 
     def _pass(self) -> None:
         """Deliver what is in the spool now."""
