@@ -98,7 +98,10 @@ def scoring_span(found: Mapping[str, Any], own: OwnData, resource: list[Any]) ->
             continue
         place = _BODIES.get(name)
         if place is not None:
-            values[place] = _body(name, value, values, problems)
+            if type(value) is str and value.isascii() and len(value) <= MAX_BODY:
+                values[place] = value.encode("ascii")
+            else:
+                values[place] = _body(name, value, values, problems)
         elif name in _INTEGERS and type(value) is int and -_INT64 <= value < _INT64:
             values[_INTEGERS[name]] = value
         elif value is not None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -57,10 +57,14 @@ class Ledger:
         Raises:
             OSError: they must not be settled.
         """
-        groups: dict[tuple[str, str, str, str], list[list[Any]]] = {}
-        for outcome, subscription, deployment, producer, *record in items:
-            key = (outcome, subscription, deployment, producer)
-            groups.setdefault(key, []).append(record)
+        groups: dict[tuple[str, str, str, str], list[tuple[int, str, int]]] = {}
+        key, records = None, []
+        for outcome, subscription, deployment, producer, sequence, scoring_id, minute in items:
+            # Neighbours mostly share all but the record itself.
+            if key != (outcome, subscription, deployment, producer):
+                key = (outcome, subscription, deployment, producer)
+                records = groups.setdefault(key, [])
+            records.append((sequence, scoring_id, minute))
         lines = b"".join(
             orjson.dumps(
                 {"o": outcome, "s": subscription, "d": deployment, "p": producer, "r": records},
