@@ -9,24 +9,31 @@ from isolated.environments import ROOT, Environment
 
 CORE_TESTS = (
     "conversion",
+    "delivery",
     "dialects",
+    "spool",
+    "test_attributes.py",
     "test_bodies.py",
+    "test_intake.py",
     "test_producer.py",
+    "test_reconcile.py",
     "test_record.py",
     "test_scoring.py",
     "test_sdk.py",
     "test_settings.py",
+    "test_telemetry.py",
 )
+"""What needs nothing but scorespan's own dependencies."""
 
 
 def run_tests(environment: Environment, *names: str) -> int:
-    """Run these tests, all of which must pass; returns how many did.
+    """Run those of these tests that exist, all of which must pass; returns how many did.
 
     What they said is shown where one fails. Four at a time: most of them wait for processes and
     sockets.
     """
     command = [environment.python, "-m", "pytest", "-n", "4", "--rootdir", ROOT]
-    tests = [ROOT / "tests" / name for name in names]
+    tests = [path for name in names if (path := ROOT / "tests" / name).exists()]
     done = run([*command, "-c", ROOT / "pyproject.toml", *tests], clean_environment(), timeout=600)
     (passed,) = re.findall(r"\b(\d+) passed", done.stdout.splitlines()[-1])
     return int(passed)
