@@ -48,14 +48,15 @@ def scripted_mart() -> Iterator[ScriptedMart]:
 
 
 @pytest.fixture
-def configure(scripted_mart: ScriptedMart, tmp_path: Path) -> Callable[..., None]:
+def configure(scripted_mart: ScriptedMart, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """`scorespan.configure` towards the scripted mart, with a spool of the test's own."""
 
     def call(**settings: Any) -> None:
         known = {**scripted_mart.settings, "spool_dir": tmp_path / "spool"}
         scorespan.configure(**{**known, **settings})
 
-    return call
+    yield call
+    scorespan.shutdown()
 
 
 class Configured(NamedTuple):
