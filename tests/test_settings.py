@@ -83,6 +83,7 @@ def test_an_unknown_argument_is_refused():
         ("spool_dir", "/var/spool/x", Path("/var/spool/x")),
         ("spool_dir", Path("/var/spool/x"), Path("/var/spool/x")),
         ("spool_dir", "~/spool", Path.home() / "spool"),
+        ("ca_file", "~/ca.pem", Path.home() / "ca.pem"),
         ("spool_max_bytes", 1048576, 1048576),
         ("spool_max_bytes", "2097152", 2097152),
         ("full_wait_ms", "0", 0),
@@ -132,6 +133,8 @@ def test_values_are_read(name, value, expected):
         ("shutdown_seconds", "nan", "seconds, 0 or more"),
         ("timeout_seconds", "inf", "seconds, 0 or more"),
         ("allow_http", "maybe", "1 or 0"),
+        ("spool_dir", "~nobody-of-that-name/spool", "a path on this machine"),
+        ("ca_file", "/etc/\0", "a path on this machine"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_is_allowed(name, value, allowed):

@@ -53,6 +53,16 @@ def _url(value: str) -> str:
     return value
 
 
+def _path(value: str) -> Path:
+    try:
+        path = Path(_text(value)).expanduser()
+    except RuntimeError:  # ~somebody who has no home here
+        path = None
+    if path is None or "\0" in value:
+        raise ValueError("must be a path on this machine")
+    return path
+
+
 def _flag(value: str) -> bool:
     word = value.strip().lower()
     if word in {"1", "true", "yes", "on"}:
@@ -129,7 +139,7 @@ class Settings:
     subscription_id: str | None = _setting(_text, None, "subscription of spans that name none")
     deployment_id: str = _setting(_text, "generic_deployment", "deployment of spans that name none")
     spool_dir: Path | None = _setting(
-        lambda value: Path(_text(value)).expanduser(),
+        _path,
         None,
         "spool root; unset: `$XDG_STATE_HOME/scorespan`, else `~/.local/state/scorespan`, "
         "for root `/var/lib/scorespan`",
@@ -145,9 +155,7 @@ class Settings:
     allow_http: bool = _setting(
         _flag, False, "1: send credentials over plain http to other hosts than this one"
     )
-    ca_file: Path | None = _setting(
-        lambda value: Path(_text(value)), None, "certificates to trust instead of the system's"
-    )
+    ca_file: Path | None = _setting(_path, None, "certificates to trust instead of the system's")
 
     @classmethod
     def load(
