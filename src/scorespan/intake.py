@@ -20,16 +20,19 @@ from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
 from scorespan.errors import SpoolError
 from scorespan.settings import Settings
-from scorespan.spool.ledger import REFUSED
+from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import Route, default_root, prepare_root
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
+
+_MOST_REFUSED_BEFORE = 10_000
 
 
 class _Running(NamedTuple):
     spool: Spool
     settler: Settler
     worker: DeliveryWorker
+    client: MartClient
 
 
 class Intake:
@@ -48,6 +51,7 @@ class Intake:
         self._log = RepeatedLog()
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._refused_before: list[LedgerItem] = []
         self._closed = False
         # Numbers that went to another spool would look like missing ones in this one's account.
         producer.renew()
@@ -94,6 +98,7 @@ class Intake:
             if running.worker.stop(self.settings.shutdown_seconds):
                 running.settler.close(blocked=running.worker.blocked)
                 running.spool.close()
+                running.client.close()
         except OSError as error:
             self._log.warning("close", "the spool was not closed: %s", error)
 
@@ -125,22 +130,35 @@ class Intake:
                     full_wait=settings.full_wait_ms / 1000,
                     log=self._log,
                 )
-                settler = Settler(spool, log=self._log)
-                worker = DeliveryWorker(spool, MartClient(settings), settler, log=self._log)
+                try:
+                    settler = Settler(spool, log=self._log)
+                except OSError:
+                    spool.close()
+                    raise
+                client = MartClient(settings)
+                worker = DeliveryWorker(spool, client, settler, log=self._log)
                 worker.start()
-                self._running = _Running(spool, settler, worker)
+                self._running = _Running(spool, settler, worker, client)
+                for item in self._refused_before:
+                    settler.refuse(item)
             return self._running
 
     def _refuse(self, span: ScoringSpan, error: Exception) -> None:
         self._log.warning("refused", "a record is refused: %s", error)
-        running = self._running
+        item = ledger_item(span, REFUSED)
+        with self._lock:
+            running = self._running
+            if running is None and len(self._refused_before) < _MOST_REFUSED_BEFORE:
+                # The spool could not be opened: told to the ledger when it can be.
+                self._refused_before.append(item)
         if running is not None:
-            running.settler.refuse(ledger_item(span, REFUSED))
+            running.settler.refuse(item)
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
         self._lock = threading.Lock()
         self._log = RepeatedLog()
+        self._refused_before = []
         running, self._running = self._running, None
         if running is not None:
             running.spool.abandon()

@@ -31,7 +31,7 @@ from scorespan.spool.ledger import (
     read_ledgers,
 )
 from scorespan.spool.reader import READ_BYTES
-from scorespan.spool.root import Route, directories, is_owned, route_of
+from scorespan.spool.root import Route, bytes_under, directories, is_owned, route_of
 from scorespan.spool.segment import read_segment, segments_of
 
 WAITING = "waiting"
@@ -143,7 +143,7 @@ def read_directories(root: Path) -> list[DirectoryReport]:
                 route=route_of(directory),
                 waiting=len(waiting),
                 oldest=min((item.minute for item in waiting), default=None),
-                size=sum(path.stat().st_size for path in segments_of(directory)),
+                size=bytes_under(directory),
                 status=read_status(directory),
             )
         )

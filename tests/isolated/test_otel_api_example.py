@@ -63,7 +63,6 @@ def test_scoring_attributes_alone_reach_the_mart(make_environment, live):
     }
 
 
-@pytest.mark.xfail(reason="the delivery worker leaves its HTTP session open when it ends")
 def test_exporter_ends_without_a_word(make_environment, live):
     """A program that ends must not find words of ours, or of our libraries, on its stderr."""
     done = instrumented(make_environment("distro", WITH_DISTRO), live)

@@ -26,6 +26,7 @@ from scorespan.spool.ledger import (
     Ledger,
     LedgerItem,
 )
+from scorespan.spool.root import bytes_under
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
 
@@ -54,9 +55,7 @@ class Settler:
         self._clock = clock
         self._root = spool.root
         self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
-        self._withheld_bytes = sum(
-            path.stat().st_size for path in (self._root / "withheld").iterdir()
-        )
+        self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
         self._refused: list[LedgerItem] = []
         self._closed = False

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -105,6 +106,16 @@ def create_directory(root: Path, route: Route) -> OwnedDirectory:
     path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
     hidden.rename(path)
     return OwnedDirectory(path, route, descriptor)
+
+
+def bytes_under(folder: Path) -> int:
+    """Bytes of the files in a folder and below, while other processes come and go in it."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
+    return total
 
 
 def directories(root: Path) -> list[Path]:

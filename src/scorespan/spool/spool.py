@@ -15,6 +15,7 @@ from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReadin
 from scorespan.spool.root import (
     OwnedDirectory,
     Route,
+    bytes_under,
     create_directory,
     directories,
     take_orphan,
@@ -64,15 +65,19 @@ class Spool:
         self._max_bytes = max_bytes
         self._full_wait = full_wait
         self._log = log or RepeatedLog()
-        self._owned = create_directory(root, route)
         # Two counters, so that each has one lock: callers write, the worker removes.
-        self._written = _bytes_under(root)
+        self._written = bytes_under(root)
         self._removed = 0
+        self._owned = create_directory(root, route)
         self.damaged_bytes = 0
         self._room = threading.Condition(threading.Lock())
         self._lock = threading.Lock()
         self._next = 1
-        self._segment = self._new_segment(1)
+        try:
+            self._segment = self._new_segment(1)
+        except OSError:
+            self._owned.remove()
+            raise
         self._written += self._segment.size
         self._opened = time.monotonic()
         self._names_synced = False
@@ -176,6 +181,8 @@ class Spool:
             if self._closed:
                 return
             self._closed = True
+        with self._room:
+            self._room.notify_all()
         self._stop.set()
         self._wake.set()
         self._syncer.join(timeout=5)
@@ -282,13 +289,3 @@ class Spool:
             except OSError as error:
                 self._log.warning("sync", "spool: sync failed: %s", error.strerror)
             self.arrived.set()
-
-
-def _bytes_under(root: Path) -> int:
-    total = 0
-    for path in root.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
-    return total
