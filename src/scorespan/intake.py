@@ -10,29 +10,19 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any, NamedTuple
+from typing import Any
 
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import ledger_item
-from scorespan.delivery.client import MartClient
-from scorespan.delivery.settle import Settler
-from scorespan.delivery.worker import DeliveryWorker
+from scorespan.delivery.line import DeliveryLine
 from scorespan.errors import SpoolError
 from scorespan.settings import Settings
 from scorespan.spool.ledger import REFUSED, LedgerItem
-from scorespan.spool.root import Route, default_root, prepare_root
-from scorespan.spool.spool import Spool
+from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
 
 _MOST_REFUSED_BEFORE = 10_000
-
-
-class _Running(NamedTuple):
-    spool: Spool
-    settler: Settler
-    worker: DeliveryWorker
-    client: MartClient
 
 
 class Intake:
@@ -50,7 +40,7 @@ class Intake:
         prepare_root(self.root)
         self._log = RepeatedLog()
         self._lock = threading.Lock()
-        self._running: _Running | None = None
+        self._line: DeliveryLine | None = None
         self._refused_before: list[LedgerItem] = []
         self._closed = False
         # Numbers that went to another spool would look like missing ones in this one's account.
@@ -73,8 +63,8 @@ class Intake:
         ):
             span = self._completed(span)
         try:
-            running = self._running or self._start()
-            running.spool.put(encode(span))
+            line = self._line or self._open()
+            line.put(encode(span))
         except (SpoolError, OSError) as error:
             self._refuse(span, error)
             return False
@@ -82,25 +72,17 @@ class Intake:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
-        running = self._running
-        return running is None or running.worker.flush(timeout)
+        return self._line is None or self._line.flush(timeout)
 
     def close(self) -> None:
         """Drain for `shutdown_seconds`, then stop; the rest is on disk. Idempotent."""
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        running = self._running
-        if running is None:
-            return
-        try:
-            if running.worker.stop(self.settings.shutdown_seconds):
-                running.settler.close(blocked=running.worker.blocked)
-                running.spool.close()
-                running.client.close()
-        except OSError as error:
-            self._log.warning("close", "the spool was not closed: %s", error)
+            closed, self._closed = self._closed, True
+        if self._line is not None and not closed:
+            try:
+                self._line.close()
+            except OSError as error:
+                self._log.warning("close", "the spool was not closed: %s", error)
 
     def _completed(self, span: ScoringSpan) -> ScoringSpan:
         """The span with ids from the settings and a number of ours where it has none."""
@@ -116,53 +98,30 @@ class Intake:
             missing["producer_id"], missing["sequence"] = producer.next_number()
         return span._replace(**missing)
 
-    def _start(self) -> _Running:
+    def _open(self) -> DeliveryLine:
         with self._lock:
-            if self._running is None:
-                settings = self.settings
-                route = Route(
-                    settings.data_mart_url or "", settings.data_mart_id or "", settings.api_version
-                )
-                spool = Spool(
-                    self.root,
-                    route,
-                    max_bytes=settings.spool_max_bytes,
-                    full_wait=settings.full_wait_ms / 1000,
-                    log=self._log,
-                )
-                try:
-                    settler = Settler(spool, log=self._log)
-                except OSError:
-                    spool.close()
-                    raise
-                client = MartClient(settings)
-                worker = DeliveryWorker(spool, client, settler, log=self._log)
-                worker.start()
-                self._running = _Running(spool, settler, worker, client)
-                for item in self._refused_before:
-                    settler.refuse(item)
-            return self._running
+            if self._line is None:
+                self._line = DeliveryLine(self.settings, self.root, self._log)
+                self._line.refuse(self._refused_before)
+            return self._line
 
     def _refuse(self, span: ScoringSpan, error: Exception) -> None:
         self._log.warning("refused", "a record is refused: %s", error)
         item = ledger_item(span, REFUSED)
-        with self._lock:
-            running = self._running
-            if running is None and len(self._refused_before) < _MOST_REFUSED_BEFORE:
-                # The spool could not be opened: told to the ledger when it can be.
-                self._refused_before.append(item)
-        if running is not None:
-            running.settler.refuse(item)
+        if self._line is not None:
+            self._line.refuse([item])
+        elif len(self._refused_before) < _MOST_REFUSED_BEFORE:
+            # The spool could not be opened: told to the ledger when it can be.
+            self._refused_before.append(item)
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
         self._lock = threading.Lock()
         self._log = RepeatedLog()
         self._refused_before = []
-        running, self._running = self._running, None
-        if running is not None:
-            running.spool.abandon()
-            running.settler.abandon()
+        line, self._line = self._line, None
+        if line is not None:
+            line.abandon()
 
 
 def _after_fork(intake: Intake) -> None:

@@ -1,0 +1,67 @@
+"""The delivery line of one process: spool, client and worker, opened and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scorespan.delivery.client import MartClient
+from scorespan.delivery.settle import Settler
+from scorespan.delivery.worker import DeliveryWorker
+from scorespan.settings import Settings
+from scorespan.spool.ledger import LedgerItem
+from scorespan.spool.root import Route
+from scorespan.spool.spool import Spool
+from scorespan.telemetry import RepeatedLog
+
+
+class DeliveryLine:
+    """What is put at one end arrives at the data mart; any thread may put.
+
+    Raises:
+        OSError: from the constructor, where the spool cannot be opened; nothing stays behind.
+    """
+
+    def __init__(self, settings: Settings, root: Path, log: RepeatedLog) -> None:
+        self._settings = settings
+        self._spool = Spool(
+            root,
+            Route(settings.data_mart_url or "", settings.data_mart_id or "", settings.api_version),
+            max_bytes=settings.spool_max_bytes,
+            full_wait=settings.full_wait_ms / 1000,
+            log=log,
+        )
+        try:
+            self._settler = Settler(self._spool, log=log)
+        except OSError:
+            self._spool.close()
+            raise
+        self._client = MartClient(settings)
+        self._worker = DeliveryWorker(self._spool, self._client, self._settler, log=log)
+        self.put = self._spool.put
+        self._worker.start()
+
+    def refuse(self, items: Sequence[LedgerItem]) -> None:
+        """Write down that these records were refused at the door."""
+        for item in items:
+            self._settler.refuse(item)
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what was put before; false where that took longer than `timeout` seconds."""
+        return self._worker.flush(timeout)
+
+    def close(self) -> None:
+        """Drain for `shutdown_seconds`, then close; the rest is on disk.
+
+        Raises:
+            OSError: something could not be written down; what was put is on disk all the same.
+        """
+        if self._worker.stop(self._settings.shutdown_seconds):
+            self._settler.close(blocked=self._worker.blocked)
+            self._spool.close()
+            self._client.close()
+
+    def abandon(self) -> None:
+        """Drop what is open without touching a file: for a forked child, whose parent owns it."""
+        self._spool.abandon()
+        self._settler.abandon()
