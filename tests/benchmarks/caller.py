@@ -7,9 +7,9 @@ import time
 
 from opentelemetry.sdk.trace import TracerProvider
 from tests.benchmarks.measure import REQUEST, RESPONSE, Comparison, compare
+from tests.benchmarks.null_server import null_server
 
 import scorespan
-from scorespan.testing import ScriptedMart
 
 WHAT = "time on the caller's thread"
 _SPANS = 5000
@@ -35,8 +35,15 @@ def run() -> list[Comparison]:
         scorespan.flush(60)
         return elapsed
 
-    with ScriptedMart() as mart, tempfile.TemporaryDirectory() as spool:
-        scorespan.configure(**mart.settings, spool_dir=spool)
+    with null_server() as url, tempfile.TemporaryDirectory() as spool:
+        scorespan.configure(
+            data_mart_url=url,
+            data_mart_id="benchmark",
+            data_mart_kind="scorespan",
+            token="benchmark",
+            subscription_id="benchmark",
+            spool_dir=spool,
+        )
         ours, theirs, ratio = compare(scored, empty, turns=9)
         scorespan.shutdown()
     what = "caller's time per scoring span, put included"

@@ -14,9 +14,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.benchmarks.measure import REQUEST, RESPONSE, Comparison, compare
+from tests.benchmarks.null_server import null_server
 
 WHAT = "CPU of the whole way"
 _BATCH = 2000
@@ -26,28 +26,24 @@ _MODULE = "tests.benchmarks.delivery"
 
 def run() -> list[Comparison]:
     """The comparison."""
-    with subprocess.Popen(
-        [sys.executable, "-m", _MODULE, "server"], stdout=subprocess.PIPE, text=True
-    ) as server:
-        port = server.stdout.readline().strip() if server.stdout else ""
+    with null_server() as url:
 
         def side(name: str) -> Callable[[], float]:
-            command = [sys.executable, "-m", _MODULE, name, port]
+            command = [sys.executable, "-m", _MODULE, name, url]
             return lambda: float(subprocess.check_output(command, text=True))
 
         ours, theirs, ratio = compare(side("scorespan"), side("otlp"), turns=5)
-        server.terminate()
     what = "CPU per record: span, spool, conversion, POST"
     against = "OTLP/HTTP behind the batch processor"
     return [Comparison(what, ours, against, theirs, ratio, must=1.0, goal=0.5)]
 
 
-def _scorespan(port: str) -> None:
+def _scorespan(url: str) -> None:
     import scorespan
 
     with tempfile.TemporaryDirectory() as spool:
         scorespan.configure(
-            data_mart_url=f"http://127.0.0.1:{port}",
+            data_mart_url=url,
             data_mart_id="benchmark",
             data_mart_kind="scorespan",
             token="benchmark",
@@ -63,13 +59,13 @@ def _scorespan(port: str) -> None:
         scorespan.shutdown()
 
 
-def _otlp(port: str) -> None:
+def _otlp(url: str) -> None:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider()
-    exporter = OTLPSpanExporter(endpoint=f"http://127.0.0.1:{port}/v1/traces")
+    exporter = OTLPSpanExporter(endpoint=f"{url}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter))
     tracer = provider.get_tracer("benchmark")
     producer_id = uuid.uuid4().hex
@@ -105,30 +101,5 @@ def _measure(score: Callable[[], None], flush: Callable[[], bool]) -> None:
     print((time.process_time() - started) / (_BATCH * _BATCHES) * 1e6)  # noqa: T201 - read by run()
 
 
-def _server() -> None:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            # 200 is what OTLP calls success, 204 what the data mart does.
-            self.send_response(200 if self.path == "/v1/traces" else 204)
-            if self.path == "/v1/traces":
-                self.send_header("Content-Length", "0")
-            self.end_headers()
-            self.wfile.flush()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    print(server.server_port, flush=True)  # noqa: T201 - read by run()
-    server.serve_forever()
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "server":
-        _server()
-    else:
-        {"scorespan": _scorespan, "otlp": _otlp}[sys.argv[1]](sys.argv[2])
+    {"scorespan": _scorespan, "otlp": _otlp}[sys.argv[1]](sys.argv[2])

@@ -36,14 +36,12 @@ class SegmentWriter:
         self.path = path
         self.number = number
         self.count = 0
-        self.first: int | None = None
         self.last: int | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
-        self.size = 0
-        body = orjson.dumps(header)
-        pieces = [FILE_MAGIC, *frame(0, FLAG_HEADER, [body], len(body))]
-        self._write(pieces, len(FILE_MAGIC) + HEAD_SIZE + len(body))
+        os.write(self._fd, FILE_MAGIC)
+        self.size = len(FILE_MAGIC)
+        self._write_own(FLAG_HEADER, header)
 
     def append(self, sequence: int, pieces: Sequence[bytes], length: int) -> int:
         """Write one entry of `length` bytes with one system call; returns the bytes it took.
@@ -51,18 +49,23 @@ class SegmentWriter:
         Raises:
             OSError: nothing of the entry was kept.
         """
-        written = self._write(frame(sequence, 0, pieces, length), HEAD_SIZE + length)
-        if self.count == 0:
-            self.first = sequence
+        whole = frame(sequence, 0, pieces, length)
+        try:
+            written = os.writev(self._fd, whole)
+            if written != HEAD_SIZE + length:
+                self._write_rest(whole, written)
+        except OSError:
+            self._cut_back()
+            raise
+        self.size += HEAD_SIZE + length
         self.count += 1
         self.last = sequence
-        return written
+        return HEAD_SIZE + length
 
     def seal(self) -> None:
         """Write the end of the segment: what a reader must have found in it."""
-        summary = {"count": self.count, "first": self.first, "last": self.last}
-        body = orjson.dumps(summary)
-        self._write(frame(0, FLAG_SEAL, [body], len(body)), HEAD_SIZE + len(body))
+        first = None if self.last is None else self.last - self.count + 1
+        self._write_own(FLAG_SEAL, {"count": self.count, "first": first, "last": self.last})
 
     def sync(self) -> None:
         """Bring the file's bytes to the disk."""
@@ -74,20 +77,16 @@ class SegmentWriter:
             os.close(self._fd)
             self._fd = -1
 
-    def _write(self, pieces: list[bytes], length: int) -> int:
-        try:
-            written = os.writev(self._fd, pieces)
-            if written < length:
-                self._write_rest(b"".join(pieces)[written:])
-        except OSError:
-            self._cut_back()
-            raise
-        self.size += length
-        return length
+    def _write_own(self, flags: int, known: Mapping[str, object]) -> None:
+        """A frame that is the segment's own, not an entry."""
+        body = orjson.dumps(known)
+        whole = frame(0, flags, [body], len(body))
+        self._write_rest(whole, 0)
+        self.size += HEAD_SIZE + len(body)
 
-    def _write_rest(self, rest: bytes) -> None:
+    def _write_rest(self, pieces: list[bytes], written: int) -> None:
         # The kernel stops short when the disk is nearly full, and past 2 GiB.
-        view = memoryview(rest)
+        view = memoryview(b"".join(pieces))[written:]
         while view:
             view = view[os.write(self._fd, view) :]
 
