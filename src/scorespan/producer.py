@@ -36,8 +36,8 @@ def next_number() -> tuple[str, int]:
     """Producer id and the next sequence number. Never waits; no two threads get the same one."""
     current = _current
     number = next(current.numbers)
-    # Threads may store out of order; the highest number is right again with the next one.
-    current.last = max(current.last, number)
+    # Threads may store out of order; it is right again with the next one.
+    current.last = number
     return current.id, number
 
 

@@ -21,6 +21,8 @@ from scorespan.record import (
 )
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; without the zone isoformat() is the wire form
+_CALENDAR = range(-62135596800 * 10**9, 253402300800 * 10**9)
+"""Nanoseconds from the epoch that have a date."""
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _RFC3339 = re.compile(
     rf"(\d{{4}}-\d\d-\d\d)[Tt ]{_CLOCK}:[0-5]\d(\.\d+)?([Zz]|[+-]{_CLOCK})", re.ASCII
@@ -31,31 +33,43 @@ _KEPT_ANSWER = 4096
 
 def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
     """The payload record of a scoring span, or the reason why there is none. Never raises."""
-    reason = _unusable(span)
-    if reason is not None:
-        return reason
-    timestamp = _timestamp(span)
-    if isinstance(timestamp, ConversionError):
-        return timestamp
-    bodies = dialects.read(span.dialect, span.request or b"", _answer(span))
+    request, key = span.request, span.key
+    response = None if span.failed else span.response
+    if (
+        request is None
+        or (response is None and not span.failed)
+        or not span.subscription_id
+        or not 0 < len(key) <= MAX_SCORING_ID
+        or span.problems
+        or (span.timestamp is not None and not _is_timestamp(span.timestamp))
+        or span.start_time not in _CALENDAR
+    ):
+        return _reason(span)
+    bodies = dialects.read(span.dialect, request, response)
     if isinstance(bodies, ConversionError):
         return bodies
-    response_time, time_notes = _response_time(span)
-    notes = (span.notes or ()) + time_notes + bodies.notes
+    notes = (span.notes or ()) + bodies.notes
+    response_time = span.response_time
+    if response_time is None:
+        response_time = (span.end_time - span.start_time + 500_000) // 1_000_000
+    if response_time < 0:
+        notes += (f"response_time: {response_time} ms became 0",)
+        response_time = 0
     return PayloadRecord(
-        scoring_id=span.key,
-        subscription_id=span.subscription_id or "",
-        binding_id=span.binding_id,
-        deployment_id=span.deployment_id or GENERIC_DEPLOYMENT,
-        scoring_timestamp=timestamp,
-        response_time=response_time,
-        request=bodies.request,
-        response=bodies.response,
-        extras=_extras(span, notes),
+        key,
+        span.subscription_id,
+        bodies.request,
+        bodies.response,
+        span.timestamp or _start_text(span.start_time),
+        span.binding_id,
+        span.deployment_id or GENERIC_DEPLOYMENT,
+        response_time,
+        _extras(span, notes),
     )
 
 
-def _unusable(span: ScoringSpan) -> ConversionError | None:
+def _reason(span: ScoringSpan) -> ConversionError:
+    """Why a span is no record, one reason of perhaps several."""
     if span.problems:
         return ConversionError("wrong_attribute", "; ".join(span.problems))
     if span.request is None:
@@ -74,44 +88,32 @@ def _unusable(span: ScoringSpan) -> ConversionError | None:
         return ConversionError(
             "scoring_id", f"{attributes.ID}: 1 to {MAX_SCORING_ID} characters are allowed"
         )
-    return None
-
-
-def _answer(span: ScoringSpan) -> bytes | None:
-    return None if span.failed else span.response
-
-
-def _timestamp(span: ScoringSpan) -> str | ConversionError:
     if span.timestamp is None:
-        second, nanoseconds = divmod(span.start_time, 1_000_000_000)
-        try:
-            return f"{_second_text(second)}.{nanoseconds // 1000:06d}Z"
-        except OverflowError:
-            return ConversionError("timestamp", "the span's start is outside the calendar")
-    form = _RFC3339.fullmatch(span.timestamp)
-    try:
-        if form is not None and date.fromisoformat(form[1]):
-            return span.timestamp
-    except ValueError:  # a day that no calendar has
-        pass
+        return ConversionError("timestamp", "the span's start is outside the calendar")
+    shown = span.timestamp[:64]
     return ConversionError(
-        "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {span.timestamp[:64]!r}"
+        "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {shown!r}"
     )
+
+
+def _is_timestamp(text: str) -> bool:
+    form = _RFC3339.fullmatch(text)
+    try:
+        return form is not None and bool(date.fromisoformat(form[1]))
+    except ValueError:  # a day that no calendar has
+        return False
+
+
+def _start_text(nanoseconds: int) -> str:
+    """A span's start in RFC 3339."""
+    second, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second_text(second)}.{rest // 1000:06d}Z"
 
 
 @functools.lru_cache(maxsize=64)
 def _second_text(second: int) -> str:
     """Date and time of a second since the epoch; the records of a batch share a few of them."""
     return (_EPOCH + timedelta(seconds=second)).isoformat()
-
-
-def _response_time(span: ScoringSpan) -> tuple[int, tuple[str, ...]]:
-    milliseconds = span.response_time
-    if milliseconds is None:
-        milliseconds = (span.end_time - span.start_time + 500_000) // 1_000_000
-    if milliseconds < 0:
-        return 0, (f"response_time: {milliseconds} ms became 0",)
-    return milliseconds, ()
 
 
 def _extras(span: ScoringSpan, notes: tuple[str, ...]) -> dict[str, object]:
@@ -121,23 +123,34 @@ def _extras(span: ScoringSpan, notes: tuple[str, ...]) -> dict[str, object]:
         "trace_id": span.trace_id,
         "span_id": span.span_id,
     }
-    optional = (
-        ("model", span.model_name),
-        ("model_version", span.model_version),
-        ("client_id", span.client_id),
-        ("producer", span.producer_id),
-        ("sequence", span.sequence),
-        ("service_name", span.service_name),
-        ("service_instance_id", span.service_instance_id),
-    )
-    extras.update({name: value for name, value in optional if value is not None})
+    if span.model_name is not None:
+        extras["model"] = span.model_name
+    if span.model_version is not None:
+        extras["model_version"] = span.model_version
+    if span.client_id is not None:
+        extras["client_id"] = span.client_id
+    if span.producer_id is not None:
+        extras["producer"] = span.producer_id
+    if span.sequence is not None:
+        extras["sequence"] = span.sequence
+    if span.service_name is not None:
+        extras["service_name"] = span.service_name
+    if span.service_instance_id is not None:
+        extras["service_instance_id"] = span.service_instance_id
     if span.failed:
-        error: dict[str, object] = {"type": span.error_type, "message": span.error_message}
-        if span.response is not None:
-            error["response"] = span.response[:_KEPT_ANSWER].decode("utf-8", "replace")
-            if len(span.response) > _KEPT_ANSWER:
-                notes += (f"response: {_KEPT_ANSWER} of {len(span.response)} bytes kept",)
-        extras["error"] = error
+        extras["error"], cut = _error(span)
+        notes += cut
     if notes:
         extras["notes"] = notes
     return extras
+
+
+def _error(span: ScoringSpan) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What a failed scoring says of itself, and a note where its answer was cut."""
+    error: dict[str, object] = {"type": span.error_type, "message": span.error_message}
+    if span.response is None:
+        return error, ()
+    error["response"] = span.response[:_KEPT_ANSWER].decode("utf-8", "replace")
+    if len(span.response) <= _KEPT_ANSWER:
+        return error, ()
+    return error, (f"response: {_KEPT_ANSWER} of {len(span.response)} bytes kept",)

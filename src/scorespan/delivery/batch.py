@@ -39,6 +39,7 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
     """Claimed entries, decoded and converted. Never raises: what cannot be read says so."""
     ready: list[Ready] = []
     unreadable: list[Unreadable] = []
+    record: PayloadRecord | ConversionError
     for entry in entries:
         try:
             span = decode(entry.body)
@@ -46,7 +47,10 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
             damage = ConversionError("damaged", str(error))
             unreadable.append(Unreadable(entry, ScoringSpan(), damage))
             continue
-        record = convert(span)
+        try:
+            record = convert(span)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not hold up all that follow
+            record = ConversionError("fault", f"{type(error).__name__}: {error}")
         if isinstance(record, ConversionError):
             unreadable.append(Unreadable(entry, span, record))
         else:

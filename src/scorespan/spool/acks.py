@@ -59,6 +59,9 @@ class Acked:
                 runs.append(_RUN.unpack(run))
         self._runs = _merged(runs)
 
+    def __bool__(self) -> bool:
+        return bool(self._runs)
+
     def __contains__(self, sequence: int) -> bool:
         place = bisect_right(self._runs, (sequence, _LAST)) - 1
         return place >= 0 and sequence <= self._runs[place][1]

@@ -135,12 +135,13 @@ class DirectoryReader:
         reading.offset = read.offset
         for damage in read.damage:
             self._on_damage(reading.path, damage.end - damage.start)
-        acked = reading.acked
         entries = [
             Entry(reading, sequence, body)
             for sequence, flags, body, _ in read.frames
-            if not flags & FLAGS_OF_SPOOL and sequence not in acked
+            if not flags & FLAGS_OF_SPOOL
         ]
+        if reading.acked:
+            entries = [entry for entry in entries if entry.sequence not in reading.acked]
         reading.claimed.update([entry.sequence for entry in entries])
         return entries
 
