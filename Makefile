@@ -23,7 +23,7 @@ demo: $(VENV)/.demo  ## train, serve, score and store: the main job, then the ac
 	$(BIN)/scorespan demo
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.dev  ## style, types
 	$(BIN)/ruff check .

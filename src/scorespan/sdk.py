@@ -185,15 +185,16 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     if exporter is not None and settings:
         name = next(iter(settings))
         raise SettingsError(f"SCORESPAN_{name.upper()}", "has no use beside `exporter`")
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        Settings.load(settings)
+        shutdown()
+        _logger.warning("OTEL_SDK_DISABLED is set: payload logging is off")
+        return
     processor: SpanProcessor = (
         ScoringSpanProcessor(Intake(Settings.load(settings)))
         if exporter is None
         else BatchSpanProcessor(exporter)
     )
-    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        _logger.warning("OTEL_SDK_DISABLED is set: payload logging is off")
-        processor.shutdown()
-        return
     tracer_provider = TracerProvider(
         # Ours is the only processor: a list of one would cost every span three loops.
         active_span_processor=cast("SynchronousMultiSpanProcessor", processor),

@@ -39,9 +39,16 @@ class SegmentWriter:
         self.last: int | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
-        os.write(self._fd, FILE_MAGIC)
-        self.size = len(FILE_MAGIC)
-        self._write_own(FLAG_HEADER, header)
+        self.size = 0
+        try:
+            os.write(self._fd, FILE_MAGIC)
+            self.size = len(FILE_MAGIC)
+            self._write_own(FLAG_HEADER, header)
+        except OSError:
+            # Left there, it would stand in the way of the next try.
+            self.close()
+            path.unlink()
+            raise
 
     def append(self, sequence: int, pieces: Sequence[bytes], length: int) -> int:
         """Write one entry of `length` bytes with one system call; returns the bytes it took.
