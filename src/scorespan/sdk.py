@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from scorespan import attributes, provider
+from scorespan import attributes, producer, provider
 from scorespan.conversion.sdk import read_sdk
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake
@@ -205,6 +205,7 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
         id_generator=_ids,
     )
     shutdown()
+    producer.renew()  # what was scored until here has the numbers of the former one
     with _lock:
         _configured = tracer_provider
         provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
