@@ -141,3 +141,46 @@ def test_a_fork_with_a_non_empty_queue_sends_each_record_once(
     assert account.missing == []
     sent = sum(post.count(b'"scoring_id"') for post in scripted_mart.posts)
     assert sent == 251
+
+
+SIGNALLED = """
+import os, signal, sys
+import scorespan
+
+scorespan.configure()
+ids = []
+def score():
+    with scorespan.scoring_span({"fields": ["a"], "values": [[1]]}) as scoring:
+        scoring.set_response({"fields": ["p"], "values": [[1]]})
+    ids.append(scoring.id)
+def interrupt(*_):
+    score()
+    signal.setitimer(signal.ITIMER_REAL, 0.0002)
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.0002)
+while len(ids) < 5000:
+    score()
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+print(*ids, flush=True)
+scorespan.shutdown()
+"""
+
+
+def test_a_scoring_in_a_signal_handler_neither_waits_nor_is_lost(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """A handler that interrupts a put scores as well; every record arrives once."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SCORESPAN_DATA_MART_URL": scripted_mart.url,
+        "SCORESPAN_DATA_MART_ID": scripted_mart.DATA_MART_ID,
+        "SCORESPAN_API_KEY": scripted_mart.API_KEY,
+        "SCORESPAN_SUBSCRIPTION_ID": "subscription",
+        "SCORESPAN_SPOOL_DIR": str(tmp_path),
+        "SCORESPAN_SHUTDOWN_SECONDS": "30",
+    }
+    printed = subprocess.check_output([sys.executable, "-c", SIGNALLED], env=environment, text=True)
+    scored = printed.split()
+    assert len(scored) >= 5000
+    assert set(scored) == set(scripted_mart.stored)
+    assert read_account(tmp_path).missing == []

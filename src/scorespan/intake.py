@@ -39,7 +39,7 @@ class Intake:
         self.root = settings.spool_dir or default_root()
         prepare_root(self.root)
         self._log = RepeatedLog()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._line: DeliveryLine | None = None
         self._refused_before: list[LedgerItem] = []
         self._closed = False
@@ -80,7 +80,7 @@ class Intake:
             closed, self._closed = self._closed, True
         if self._line is not None and not closed:
             try:
-                self._line.close()
+                self._line.close(self.settings.shutdown_seconds)
             except OSError as error:
                 self._log.warning("close", "the spool was not closed: %s", error)
 
@@ -100,10 +100,16 @@ class Intake:
 
     def _open(self) -> DeliveryLine:
         with self._lock:
-            if self._line is None:
-                self._line = DeliveryLine(self.settings, self.root, self._log)
-                self._line.refuse(self._refused_before)
+            return self._line or self._first(DeliveryLine(self.settings, self.root, self._log))
+
+    def _first(self, line: DeliveryLine) -> DeliveryLine:
+        """The line to use: a signal handler that scored while this one was made was faster."""
+        if self._line is not None:
+            line.close(drain_seconds=0)
             return self._line
+        self._line = line
+        line.refuse(self._refused_before)
+        return line
 
     def _refuse(self, span: ScoringSpan, error: Exception) -> None:
         self._log.warning("refused", "a record is refused: %s", error)
@@ -116,7 +122,7 @@ class Intake:
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._log = RepeatedLog()
         self._refused_before = []
         line, self._line = self._line, None

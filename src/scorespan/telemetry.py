@@ -24,7 +24,7 @@ class RepeatedLog:
     ) -> None:
         self._period = period
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._last: dict[str, float] = {}
         self._quiet: dict[str, int] = {}
 

@@ -23,7 +23,6 @@ class DeliveryLine:
     """
 
     def __init__(self, settings: Settings, root: Path, log: RepeatedLog) -> None:
-        self._settings = settings
         self._spool = Spool(
             root,
             Route(settings.data_mart_url or "", settings.data_mart_id or "", settings.api_version),
@@ -50,13 +49,13 @@ class DeliveryLine:
         """Deliver what was put before; false where that took longer than `timeout` seconds."""
         return self._worker.flush(timeout)
 
-    def close(self) -> None:
-        """Drain for `shutdown_seconds`, then close; the rest is on disk.
+    def close(self, drain_seconds: float) -> None:
+        """Drain for at most so many seconds, then close; the rest is on disk.
 
         Raises:
             OSError: something could not be written down; what was put is on disk all the same.
         """
-        if self._worker.stop(self._settings.shutdown_seconds):
+        if self._worker.stop(drain_seconds):
             self._settler.close(blocked=self._worker.blocked)
             self._spool.close()
             self._client.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class Settler:
         self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
         self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
-        self._refused: list[LedgerItem] = []
+        self._refused: deque[LedgerItem] = deque()
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
 
@@ -148,7 +149,8 @@ class Settler:
         self._ledger.close()
 
     def _write_refused(self) -> None:
-        refused, self._refused = self._refused, []
+        # Callers append meanwhile; what comes later is written the next time.
+        refused = [self._refused.popleft() for _ in range(len(self._refused))]
         if refused:
             self._ledger.append(refused)
             self.counts[REFUSED] += len(refused)

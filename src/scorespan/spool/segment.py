@@ -36,6 +36,7 @@ class SegmentWriter:
         self.path = path
         self.number = number
         self.count = 0
+        self.first: int | None = None
         self.last: int | None = None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
@@ -65,14 +66,16 @@ class SegmentWriter:
             self._cut_back()
             raise
         self.size += HEAD_SIZE + length
+        if not self.count:
+            self.first = sequence
         self.count += 1
         self.last = sequence
         return HEAD_SIZE + length
 
     def seal(self) -> None:
         """Write the end of the segment: what a reader must have found in it."""
-        first = None if self.last is None else self.last - self.count + 1
-        self._write_own(FLAG_SEAL, {"count": self.count, "first": first, "last": self.last})
+        known = {"count": self.count, "first": self.first, "last": self.last}
+        self._write_own(FLAG_SEAL, known)
 
     def sync(self) -> None:
         """Bring the file's bytes to the disk."""

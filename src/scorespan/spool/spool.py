@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -71,8 +72,9 @@ class Spool:
         self._owned = create_directory(root, route)
         self.damaged_bytes = 0
         self._room = threading.Condition(threading.Lock())
-        self._lock = threading.Lock()
-        self._next = 1
+        # Reentrant: a signal handler or a finalizer may score in the middle of a put.
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
         try:
             self._segment = self._new_segment(1)
         except OSError:
@@ -122,10 +124,9 @@ class Spool:
             if self._closed:
                 raise SpoolClosedError("the spool is closed")
             try:
-                self._written += self._segment.append(self._next, pieces, length)
+                self._written += self._segment.append(next(self._numbers), pieces, length)
             except OSError as error:
                 raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
-            self._next += 1
         if not self._dirty:
             self._dirty = True
             self._wake.set()
