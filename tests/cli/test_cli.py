@@ -79,9 +79,9 @@ def test_a_root_that_is_not_there_is_wrong_use(tmp_path: Path):
 
 
 def test_table_needs_settings():
-    """Without them the error names the first that is missing."""
+    """Without them it is wrong use, and the error names the first that is missing."""
     code, said = run("table", "credit")
-    assert code == 1
+    assert code == 2
     assert "SCORESPAN_DATA_MART_URL" in said
 
 

@@ -28,7 +28,7 @@ def table(subscription: str, limit: int, as_json: bool) -> None:
     The data mart and the credentials come from the SCORESPAN_* variables.
     """
     from scorespan.delivery.client import MartClient
-    from scorespan.errors import ScorespanError
+    from scorespan.errors import DeliveryError, SettingsError
     from scorespan.settings import Settings
 
     try:
@@ -39,7 +39,9 @@ def table(subscription: str, limit: int, as_json: bool) -> None:
             limit=limit,
             include_total_count="true",
         )
-    except ScorespanError as error:
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except DeliveryError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(json.dumps(page))
