@@ -149,7 +149,7 @@ def test_a_missing_segment_does_not_stop_the_others(root: Path):
     dead = open_spool(root)
     for number in range(3):
         dead.put([b"%d" % number])
-        dead._roll(dead._segment)
+        dead._writer.roll()
     die(dead)
     segments_of(dead.path)[1].unlink()
     heir = open_spool(root)
@@ -161,7 +161,7 @@ def test_a_missing_segment_does_not_stop_the_others(root: Path):
 def test_a_rolled_segment_is_deleted_when_all_of_it_is_settled(spool: Spool):
     """Disk is given back segment by segment."""
     spool.put([b"x" * 1000])
-    spool._roll(spool._segment)
+    spool._writer.roll()
     spool.put([b"y"])
     held = spool.size
     entries, _ = spool.claim(MANY, 1)
@@ -189,7 +189,7 @@ def test_a_put_waits_for_room_as_long_as_it_is_told(root: Path):
     """Room that is given back in time lets the put through."""
     spool = Spool(root, ROUTE, max_bytes=3000, full_wait=30)
     spool.put([b"x" * 2000])
-    spool._roll(spool._segment)
+    spool._writer.roll()
     waiting = threading.Thread(target=spool.put, args=([b"y" * 2000],))
     waiting.start()
     first = spool.claim(MANY, 10).entries
@@ -294,7 +294,7 @@ def test_a_spool_whose_folder_is_gone_refuses_but_does_not_break(root: Path):
         spool.put([b"y"])  # needs no new descriptor
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    spool._segment.close()
+    spool._writer._segment.close()
     with pytest.raises(SpoolError):
         spool.put([b"z"])
     spool.abandon()
@@ -343,7 +343,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule()
     def roll(self) -> None:
         """Begin a new segment."""
-        self.spool._roll(self.spool._segment)
+        self.spool._writer.roll()
 
     @rule()
     def die_and_adopt(self) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
-from scorespan.spool.dead import sync_folder
+from scorespan.errors import SpoolFullError
 from scorespan.spool.frames import HEAD_SIZE
 from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReading
 from scorespan.spool.root import (
@@ -21,12 +18,9 @@ from scorespan.spool.root import (
     directories,
     take_orphan,
 )
-from scorespan.spool.segment import SUFFIX, SegmentWriter
+from scorespan.spool.writer import DirectoryWriter
 from scorespan.telemetry import RepeatedLog
 
-SEGMENT_BYTES = 16 * 1024 * 1024
-SEGMENT_SECONDS = 60.0
-SYNC_SECONDS = 0.04
 ADOPT_SECONDS = 5.0
 
 
@@ -40,9 +34,7 @@ class Claim(NamedTuple):
 class Spool:
     """Entries on disk between the caller and the data mart.
 
-    `put` may be called by any thread; `claim`, `settle` and `adopt` by one, the worker's. A thread
-    of the spool's own syncs what was put within 50 ms and opens new segments, so that a put is one
-    `write(2)` and nothing else.
+    `put` may be called by any thread; `claim`, `settle` and `adopt` by one, the worker's.
 
     Args:
         root: the spool root, prepared.
@@ -66,32 +58,22 @@ class Spool:
         self._max_bytes = max_bytes
         self._full_wait = full_wait
         self._log = log or RepeatedLog()
-        # Two counters, so that each has one lock: callers write, the worker removes.
-        self._written = bytes_under(root)
+        # Two counters, so that each has one owner: callers write, the worker removes.
+        self._found = bytes_under(root)
         self._removed = 0
-        self._owned = create_directory(root, route)
         self.damaged_bytes = 0
-        self._room = threading.Condition(threading.Lock())
-        # Reentrant: a signal handler or a finalizer may score in the middle of a put.
-        self._lock = threading.RLock()
-        self._numbers = itertools.count(1)
+        self._room = threading.Condition()
+        self._closed = False
+        self._owned = create_directory(root, route)
+        header = {"owner": self.name, "route": list(route)}
         try:
-            self._segment = self._new_segment(1)
+            self._writer = DirectoryWriter(self._owned.path, header, self._log)
         except OSError:
             self._owned.remove()
             raise
-        self._written += self._segment.size
-        self._opened = time.monotonic()
-        self._names_synced = False
-        self._dirty = False
-        self._closed = False
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self.arrived = threading.Event()
-        self._own = self._reader(self._owned.path, self._extent)
+        self.arrived = self._writer.arrived
+        self._own = self._reader(self._owned.path, self._writer.extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
-        self._syncer = threading.Thread(target=self._sync_loop, name="scorespan-sync", daemon=True)
-        self._syncer.start()
 
     @property
     def path(self) -> Path:
@@ -106,30 +88,21 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
-        return self._written - self._removed
+        return self._found + self._writer.written - self._removed
 
     def put(self, pieces: Sequence[bytes]) -> None:
         """Write one entry; when this returns it survives the death of the process.
 
         Raises:
-            SpoolFullError: the bound is reached, or the disk is full; nothing was kept.
+            SpoolFullError: the bound is reached; nothing was kept.
             SpoolClosedError: after `close`.
             SpoolError: the file could not be written; nothing was kept.
         """
         length = sum(map(len, pieces))
-        size = HEAD_SIZE + length
-        if self._written - self._removed + size > self._max_bytes and not self._wait_for_room(size):
+        held = self._found + self._writer.written - self._removed + HEAD_SIZE + length
+        if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
-        with self._lock:
-            if self._closed:
-                raise SpoolClosedError("the spool is closed")
-            try:
-                self._written += self._segment.append(next(self._numbers), pieces, length)
-            except OSError as error:
-                raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
-        if not self._dirty:
-            self._dirty = True
-            self._wake.set()
+        self._writer.append(pieces, length)
 
     def claim(self, max_bytes: int, max_entries: int) -> Claim:
         """Entries that are not settled yet, oldest first; dead owners' before our own.
@@ -177,27 +150,27 @@ class Spool:
         return taken
 
     def close(self) -> None:
-        """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent."""
-        with self._lock:
+        """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent.
+
+        Raises:
+            OSError: the last sync failed.
+        """
+        with self._room:
             if self._closed:
                 return
             self._closed = True
-        with self._room:
             self._room.notify_all()
-        self._stop.set()
-        self._wake.set()
-        self._syncer.join(timeout=5)
-        self._sync()
-        self._segment.close()
-        for owned, reader in self._adopted:
-            owned.remove() if reader.drained() else owned.release()
-        self._finish_own()
+        try:
+            self._writer.close()
+        finally:
+            for owned, reader in self._adopted:
+                owned.remove() if reader.drained() else owned.release()
+            self._finish_own()
 
     def abandon(self) -> None:
         """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
         self._closed = True
-        self._stop.set()
-        self._segment.close()
+        self._writer.abandon()
         for owned in (self._owned, *(owned for owned, _ in self._adopted)):
             owned.release()
 
@@ -221,19 +194,6 @@ class Spool:
             directory, extent=extent, on_damage=self._damaged, on_removed=self._gave_back
         )
 
-    def _extent(self) -> Extent | None:
-        with self._lock:
-            return None if self._closed else Extent(self._segment.number, self._segment.size)
-
-    def _new_segment(self, number: int) -> SegmentWriter:
-        header = {
-            "owner": self.name,
-            "route": list(self._route),
-            "created": time.time(),
-        }
-        path = self._owned.path / f"{number:08d}{SUFFIX}"
-        return SegmentWriter(path, number, header)
-
     def _damaged(self, segment: Path, size: int) -> None:
         self.damaged_bytes += size
         self._log.warning(
@@ -256,37 +216,3 @@ class Spool:
             return self._room.wait_for(
                 lambda: self._closed or self.size + size <= self._max_bytes, self._full_wait
             )
-
-    def _sync(self) -> None:
-        """Bring what was put to the disk; open the next segment where it is time to."""
-        self._dirty = False
-        segment = self._segment
-        age = time.monotonic() - self._opened
-        if segment.count and (segment.size > SEGMENT_BYTES or age > SEGMENT_SECONDS):
-            self._roll(segment)
-        else:
-            segment.sync()
-        if not self._names_synced:
-            sync_folder(self._owned.path)
-            sync_folder(self.root)
-            self._names_synced = True
-
-    def _roll(self, segment: SegmentWriter) -> None:
-        following = self._new_segment(segment.number + 1)
-        with self._lock:
-            self._segment = following
-            self._written += following.size
-            self._opened = time.monotonic()
-        segment.seal()
-        segment.sync()
-        segment.close()
-        self._names_synced = False
-
-    def _sync_loop(self) -> None:
-        while self._wake.wait() and not self._stop.wait(SYNC_SECONDS):
-            self._wake.clear()
-            try:
-                self._sync()
-            except OSError as error:
-                self._log.warning("sync", "spool: sync failed: %s", error.strerror)
-            self.arrived.set()
