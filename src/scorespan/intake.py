@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from typing import Any
 
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import ledger_item
-from scorespan.delivery.line import DeliveryLine
+from scorespan.delivery.delivery import Delivery
 from scorespan.errors import SpoolError
 from scorespan.settings import Settings
 from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
 
+_OPEN_SECONDS = 1.0
 _MOST_REFUSED_BEFORE = 10_000
 
 
@@ -40,7 +42,8 @@ class Intake:
         prepare_root(self.root)
         self._log = RepeatedLog()
         self._lock = threading.RLock()
-        self._line: DeliveryLine | None = None
+        self._delivery: Delivery | None = None
+        self._open_again = 0.0
         self._refused_before: list[LedgerItem] = []
         self._closed = False
         # Numbers that went to another spool would look like missing ones in this one's account.
@@ -63,24 +66,24 @@ class Intake:
         ):
             span = self._completed(span)
         try:
-            line = self._line or self._open()
-            line.put(encode(span))
-        except (SpoolError, OSError) as error:
+            delivery = self._delivery or self._open()
+            delivery.put(encode(span))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the scoring must not see it
             self._refuse(span, error)
             return False
         return True
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
-        return self._line is None or self._line.flush(timeout)
+        return self._delivery is None or self._delivery.flush(timeout)
 
     def close(self) -> None:
         """Drain for `shutdown_seconds`, then stop; the rest is on disk. Idempotent."""
         with self._lock:
             closed, self._closed = self._closed, True
-        if self._line is not None and not closed:
+        if self._delivery is not None and not closed:
             try:
-                self._line.close(self.settings.shutdown_seconds)
+                self._delivery.close(self.settings.shutdown_seconds)
             except OSError as error:
                 self._log.warning("close", "the spool was not closed: %s", error)
 
@@ -98,24 +101,34 @@ class Intake:
             missing["producer_id"], missing["sequence"] = producer.next_number()
         return span._replace(**missing)
 
-    def _open(self) -> DeliveryLine:
+    def _open(self) -> Delivery:
         with self._lock:
-            return self._line or self._first(DeliveryLine(self.settings, self.root, self._log))
+            return self._delivery or self._adopted(self._made())
 
-    def _first(self, line: DeliveryLine) -> DeliveryLine:
-        """The line to use: a signal handler that scored while this one was made was faster."""
-        if self._line is not None:
-            line.close(drain_seconds=0)
-            return self._line
-        self._line = line
-        line.refuse(self._refused_before)
-        return line
+    def _made(self) -> Delivery:
+        if time.monotonic() < self._open_again:
+            raise SpoolError("the spool could not be opened a moment ago")
+        try:
+            return Delivery(self.settings, self.root, self._log)
+        except Exception:
+            # Not on every scoring while it fails: an attempt touches the disk.
+            self._open_again = time.monotonic() + _OPEN_SECONDS
+            raise
+
+    def _adopted(self, made: Delivery) -> Delivery:
+        """The delivery to use: a signal handler that scored while this was made was faster."""
+        if self._delivery is not None:
+            made.close(drain_seconds=0)
+            return self._delivery
+        self._delivery = made
+        made.refuse(self._refused_before)
+        return made
 
     def _refuse(self, span: ScoringSpan, error: Exception) -> None:
         self._log.warning("refused", "a record is refused: %s", error)
         item = ledger_item(span, REFUSED)
-        if self._line is not None:
-            self._line.refuse([item])
+        if self._delivery is not None:
+            self._delivery.refuse([item])
         elif len(self._refused_before) < _MOST_REFUSED_BEFORE:
             # The spool could not be opened: told to the ledger when it can be.
             self._refused_before.append(item)
@@ -125,9 +138,10 @@ class Intake:
         self._lock = threading.RLock()
         self._log = RepeatedLog()
         self._refused_before = []
-        line, self._line = self._line, None
-        if line is not None:
-            line.abandon()
+        self._open_again = 0.0
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.abandon()
 
 
 def _after_fork(intake: Intake) -> None:

@@ -212,7 +212,7 @@ def column_names(given: Iterable[object]) -> tuple[str, ...]:
         return (given,)
     try:
         return tuple(map(said, given))
-    except TypeError:  # not a sequence; whoever reads the record sees what it was
+    except Exception:  # noqa: BLE001 - not a sequence, or one that fails; the record shows what it was
         return (said(given),)
 
 

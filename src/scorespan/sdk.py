@@ -181,7 +181,7 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     scoring of a process, so it may be called before a fork. With `OTEL_SDK_DISABLED=true` it
     switches nothing on and says so.
     """
-    global _configured  # noqa: PLW0603 - one private provider per process
+    global _configured
     if exporter is not None and settings:
         name = next(iter(settings))
         raise SettingsError(f"SCORESPAN_{name.upper()}", "has no use beside `exporter`")
@@ -204,11 +204,13 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
         span_limits=_UNLIMITED,
         id_generator=_ids,
     )
-    shutdown()
     producer.renew()  # what was scored until here has the numbers of the former one
     with _lock:
-        _configured = tracer_provider
+        former, _configured = _configured, tracer_provider
+        # Before the former one drains: in between a scoring would go to the global provider.
         provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
+    if former is not None:
+        former.shutdown()
 
 
 def _resource(processor: SpanProcessor) -> Resource:

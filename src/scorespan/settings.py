@@ -18,16 +18,32 @@ from scorespan.errors import SettingsError
 
 PREFIX = "SCORESPAN_"
 _T = TypeVar("_T")
+_LONGEST_TIMEOUT = 3600
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Secret(str):
-    """A string that never shows itself: `repr` is masked; use `str(secret)` where it is sent."""
+class Secret:
+    """A text that never shows itself; `reveal` it where it is sent, and only there."""
 
-    __slots__ = ()
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
 
     def __repr__(self) -> str:
         return "'***'"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
 
 def _text(value: str) -> str:
@@ -88,6 +104,20 @@ def _seconds(value: str) -> float:
     return number
 
 
+def _some_seconds(value: str) -> float:
+    number = _seconds(value)
+    if not 0 < number <= _LONGEST_TIMEOUT:
+        raise ValueError(f"must be a number of seconds above 0, at most {_LONGEST_TIMEOUT}")
+    return number
+
+
+def _ascii(value: str) -> str:
+    value = _text(value)
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("must be printable ASCII")
+    return value
+
+
 def _bytes(value: str) -> int:
     if not value.strip().isdecimal() or int(value) < 1024 * 1024:
         raise ValueError("must be a number of bytes, 1048576 or more")
@@ -129,7 +159,7 @@ class Settings:
         lambda value: Secret(_text(value)), None, "password of that user"
     )
     token: Secret | None = _setting(
-        lambda value: Secret(_text(value)), None, "ready-made bearer token, never renewed"
+        lambda value: Secret(_ascii(value)), None, "ready-made bearer token, never renewed"
     )
     token_url: str | None = _setting(
         _url, None, "where tokens come from; unset: by the data mart's address"
@@ -151,7 +181,9 @@ class Settings:
     shutdown_seconds: float = _setting(
         _seconds, 2.0, "how long shutdown drains; the rest stays on disk for the next start"
     )
-    timeout_seconds: float = _setting(_seconds, 30.0, "how long one answer of the mart may take")
+    timeout_seconds: float = _setting(
+        _some_seconds, 30.0, "how long one answer of the mart may take"
+    )
     allow_http: bool = _setting(
         _flag, False, "1: send credentials over plain http to other hosts than this one"
     )
@@ -233,9 +265,13 @@ class Settings:
             raise SettingsError("SCORESPAN_CA_FILE", f"there is no file {self.ca_file}")
 
 
+def on_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
 def _private(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or parts.hostname in _LOOPBACK
+    return url.startswith("https:") or on_loopback(url)
 
 
 def variable_name(name: str) -> str:

@@ -55,9 +55,9 @@ def open_spool(root: Path, max_bytes: int = MANY, route: Route = ROUTE) -> Spool
 def bodies(spool: Spool) -> list[bytes]:
     """Claim everything; the bodies in order."""
     found = []
-    full = True
-    while full:
-        entries, full = spool.claim(1000, 10)
+    more = True
+    while more:
+        entries, more = spool.claim(1000, 10)
         found += [entry.body for entry in entries]
     return found
 
@@ -98,6 +98,87 @@ def test_another_route_does_not_adopt(root: Path):
     assert other.adopt() == []
     assert bodies(other) == []
     other.close()
+
+
+def test_many_orphans_are_adopted_a_few_at_a_time(root: Path):
+    """Descriptors stay bounded however often a process has died; all entries come."""
+    for number in range(30):
+        dead = open_spool(root)
+        dead.put([b"%d" % number])
+        die(dead)
+    heir = open_spool(root)
+    found: list[bytes] = []
+    more = True
+    while more:
+        taken = heir.adopt()
+        assert len(taken) <= 8
+        entries, more = heir.claim(MANY, 1000)
+        heir.settle(entries)
+        found += [entry.body for entry in entries]
+        more = more or bool(taken)
+    assert sorted(found) == sorted(b"%d" % number for number in range(30))
+    assert directories(root) == [heir.path]
+    heir.close()
+
+
+def test_what_other_processes_hold_is_counted_anew(root: Path):
+    """The bound is the root's: what others drained makes room here."""
+    other = open_spool(root)
+    other.put([b"x" * 5000])
+    spool = open_spool(root, max_bytes=6000)
+    spool.recount()
+    with pytest.raises(SpoolFullError):
+        spool.put([b"y" * 2000])
+    other.settle(other.claim(MANY, 1).entries)
+    other._writer.roll()
+    other.claim(MANY, 1)
+    spool.recount()
+    spool.put([b"y" * 2000])
+    other.close()
+    spool.close()
+
+
+def test_an_exception_in_the_middle_of_a_put_costs_nothing_that_follows(root: Path):
+    """A signal handler that raises anywhere in a put leaves no hole for the reader."""
+    script = f"""
+import signal
+from pathlib import Path
+from scorespan.errors import SpoolError
+from scorespan.spool.root import Route
+from scorespan.spool.spool import Spool
+
+def interrupt(*_):
+    global armed
+    signal.setitimer(signal.ITIMER_REAL, 0.0001)
+    if armed:
+        armed = False
+        raise TimeoutError
+
+spool = Spool(Path({str(root)!r}), Route(*{tuple(ROUTE)!r}), max_bytes=10**9)
+signal.signal(signal.SIGALRM, interrupt)
+accepted, number, interrupted, armed = [], 0, 0, False
+signal.setitimer(signal.ITIMER_REAL, 0.0001)
+while interrupted < 300:
+    try:
+        number += 1
+        armed = True
+        spool.put([b"%d:" % number, b"x" * (number % 500)])
+        armed = False
+        accepted.append(number)
+    except (TimeoutError, SpoolError):
+        interrupted += 1
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+print(*accepted, flush=True)
+spool.abandon()
+"""
+    printed = subprocess.check_output([sys.executable, "-c", script], text=True)
+    accepted = set(map(int, printed.split()))
+    heir = open_spool(root)
+    heir.adopt()
+    found = {int(body.partition(b":")[0]) for body in bodies(heir)}
+    assert accepted <= found
+    assert heir.damaged_bytes == 0
+    heir.close()
 
 
 def test_a_drained_directory_is_removed(root: Path):
@@ -361,7 +442,14 @@ class SpoolMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end the rest comes, once, and nothing else."""
         self.spool.release()
-        rest = bodies(self.spool)
+        rest: list[bytes] = []
+        more = True
+        while more:
+            taken = self.spool.adopt()
+            entries, more = self.spool.claim(MANY, MANY)
+            self.spool.settle(entries)
+            rest += [entry.body for entry in entries]
+            more = more or bool(taken)
         assert sorted(rest) == sorted(set(self.put_bodies) - self.settled)
         self.spool.close()
 

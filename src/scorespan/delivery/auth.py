@@ -18,7 +18,7 @@ import requests
 
 from scorespan.delivery.retry import retry_after
 from scorespan.errors import TokenError
-from scorespan.settings import Settings
+from scorespan.settings import Secret, Settings
 
 _CLOUD = "https://iam.cloud.ibm.com/identity/token"
 _TEST_CLOUD = "https://iam.test.cloud.ibm.com/identity/token"
@@ -83,7 +83,7 @@ class TokenSource:
             TokenError: none could be had.
         """
         if self._settings.token is not None:
-            return str(self._settings.token)
+            return self._settings.token.reveal()
         with self._lock:
             if self._token is None or self._clock() >= self._renew_at:
                 self._token = self._request()
@@ -101,16 +101,18 @@ class TokenSource:
             "headers": {"Accept": "application/json"},
             "timeout": settings.timeout_seconds,
             "allow_redirects": False,
+            "verify": str(settings.ca_file) if settings.ca_file else True,
             "auth": NoAuth(),
         }
         try:
             if settings.api_key is not None:
-                form = {"grant_type": _GRANT, "apikey": str(settings.api_key)}
+                form = {"grant_type": _GRANT, "apikey": settings.api_key.reveal()}
                 answer = self._session.post(url, data=form, **options)
             else:
-                options["auth"] = (str(settings.username), str(settings.password))
+                pair = f"{settings.username}:{_revealed(settings.password)}".encode()
+                options["headers"]["Authorization"] = b"Basic " + base64.b64encode(pair)
                 answer = self._session.get(url, **options)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError, OSError) as error:
             kind = type(error).__name__
             raise TokenError(f"no token from {url}: {kind}", refused=False) from None
         return self._read(url, answer)
@@ -144,6 +146,10 @@ class TokenSource:
             return max(float(claims["exp"]) - issued, 0.0)
         except (KeyError, TypeError, ValueError):
             return _FALLBACK_LIFETIME
+
+
+def _revealed(secret: Secret | None) -> str:
+    return "" if secret is None else secret.reveal()
 
 
 def _claims(token: str) -> dict[str, Any]:

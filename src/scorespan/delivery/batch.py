@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 from scorespan.conversion.convert import convert
@@ -67,8 +68,21 @@ def ledger_item(span: ScoringSpan, outcome: str) -> LedgerItem:
         span.producer_id or "",
         span.sequence or 0,
         span.key,
-        span.start_time // _MINUTE_NS,
+        span.start_time // _MINUTE_NS if span.timestamp is None else _minute(span.timestamp),
     )
+
+
+def _minute(timestamp: str) -> int:
+    """Minutes from the epoch of an RFC 3339 timestamp; 0 where it is none."""
+    try:
+        moment = datetime.fromisoformat(timestamp[:16] + ":00+00:00")
+        offset = timestamp[-6:]
+        if offset[0] in "+-":
+            ahead = timedelta(hours=int(offset[1:3]), minutes=int(offset[4:6]))
+            moment -= ahead if offset[0] == "+" else -ahead
+        return int(moment.timestamp() // 60)
+    except (ValueError, IndexError, OverflowError):
+        return 0
 
 
 def dead_letter(  # noqa: PLR0913 - one for each thing that is known of it

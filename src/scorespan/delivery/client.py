@@ -13,7 +13,7 @@ from opentelemetry import context
 from scorespan.delivery.auth import NoAuth, TokenSource
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
 from scorespan.errors import DeliveryError, TokenError
-from scorespan.settings import Settings
+from scorespan.settings import Settings, on_loopback
 
 # Instrumentations look for the key that their version of OpenTelemetry knows; the plain word is
 # what all of them have in common.
@@ -35,7 +35,11 @@ class MartClient:
         self._settings = settings
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
         self._session = requests.Session()
-        self._session.verify = str(settings.ca_file) if settings.ca_file else True
+        self._verify = str(settings.ca_file) if settings.ca_file else True
+        if on_loopback(settings.data_mart_url or ""):
+            # A proxy of the environment would carry to another machine what plain http is
+            # allowed for because it stays on this one.
+            self._session.trust_env = False
         self._tokens = TokenSource(settings, self._session)
 
     def post_records(self, body: bytes, *, count: int) -> Outcome:
@@ -45,15 +49,10 @@ class MartClient:
             What the answer means. No answer at all is Retryable.
         """
         with _untraced():
-            try:
-                answer = self._send("POST", "/scoring_payloads", data=body)
-            except TokenError as error:
-                if error.refused:
-                    return Blocked(str(error), token=True)
-                return Retryable(str(error), error.retry_after)
-            except DeliveryError as error:
-                return Retryable(str(error))
-            return classify(answer.status_code, answer.headers, answer.content, count=count)
+            answer = self._answer("POST", "/scoring_payloads", data=body)
+        if not isinstance(answer, requests.Response):
+            return answer
+        return classify(answer.status_code, answer.headers, answer.content, count=count)
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """Get JSON below the data mart's address; `path` is empty or begins with a slash.
@@ -71,16 +70,29 @@ class MartClient:
         """
         return self._read(method, path, data=orjson.dumps(body))
 
-    def kind(self) -> str:
+    def kind(self) -> str | Blocked | Retryable:
         """`scorespan` for our own mart, `openscale` for the hosted one: set, or asked for.
 
-        Raises:
-            DeliveryError: it had to be asked for, and there was no usable answer.
+        Returns:
+            The kind, or why there was no usable answer.
         """
         if self._settings.data_mart_kind is not None:
             return self._settings.data_mart_kind
-        details = self.get("")
-        return "scorespan" if isinstance(details, dict) and "scorespan" in details else "openscale"
+        with _untraced():
+            answer = self._answer("GET", "")
+        if not isinstance(answer, requests.Response):
+            return answer
+        if answer.status_code == 200:
+            try:
+                details = answer.json()
+            except ValueError:
+                return Blocked("HTTP 200 without JSON: this address does not answer as a data mart")
+            ours = isinstance(details, dict) and "scorespan" in details
+            return "scorespan" if ours else "openscale"
+        outcome = classify(answer.status_code, answer.headers, b"", count=0)
+        if isinstance(outcome, (Blocked, Retryable)):
+            return outcome
+        return Blocked(f"HTTP {answer.status_code}: this address does not answer as a data mart")
 
     def forget_token(self) -> None:
         """Use a new token for the next request."""
@@ -89,6 +101,19 @@ class MartClient:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _answer(
+        self, method: str, path: str, **options: Any
+    ) -> requests.Response | Blocked | Retryable:
+        """The answer to a request, or why there is none."""
+        try:
+            return self._send(method, path, **options)
+        except TokenError as error:
+            if error.refused:
+                return Blocked(str(error), token=True)
+            return Retryable(str(error), error.retry_after)
+        except DeliveryError as error:
+            return Retryable(str(error))
 
     def _read(self, method: str, path: str, **options: Any) -> Any:
         with _untraced():
@@ -116,9 +141,10 @@ class MartClient:
                 timeout=self._settings.timeout_seconds,
                 allow_redirects=False,
                 auth=NoAuth(),
+                verify=self._verify,
                 **options,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError, OSError) as error:
             # The library's own text may hold the address with its query; the kind is enough.
             raise DeliveryError(f"no answer from {self._base}: {type(error).__name__}") from error
 

@@ -7,6 +7,7 @@ between repeats a step; it never skips one.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,8 @@ from scorespan.telemetry import RepeatedLog
 
 STATUS_FILE = "status.json"
 STATUS_SECONDS = 1.0
+_MOST_REFUSED = 100_000
+"""Refused records that are remembered by name until the ledger can take them."""
 WITHHELD_BYTES = 64 * 1024 * 1024
 """Bytes of withheld bodies that are kept; beyond them the ledger alone names the record."""
 
@@ -58,7 +61,8 @@ class Settler:
         self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
         self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
-        self._refused: deque[LedgerItem] = deque()
+        self._refused: deque[LedgerItem] = deque(maxlen=_MOST_REFUSED)
+        self._late = threading.Lock()
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
 
@@ -96,7 +100,7 @@ class Settler:
         """This record was refused at the door; any thread may say so."""
         self._refused.append(item)
         if self._closed:
-            self._write_late()
+            self.write_late()
 
     def inherit(self, directories: Iterable[Path]) -> None:
         """Note how far the producers of adopted directories had counted when they died."""
@@ -111,7 +115,7 @@ class Settler:
         if now < self._status_due and not force:
             return
         self._status_due = now + STATUS_SECONDS
-        self._write_refused()
+        self._write_refused(self._ledger)
         producer_id, scored = producer.last_number()
         status = {
             "pid": os.getpid(),
@@ -141,19 +145,27 @@ class Settler:
         """Drop the descriptor without writing: for a forked child, whose parent owns the ledger."""
         self._ledger.close()
 
-    def _write_late(self) -> None:
-        """A refusal after the end: a scoring that ran into the shutdown of its process."""
-        self._ledger = Ledger(self._ledger.path)
-        self._write_refused()
-        self._ledger.append_scored(*producer.last_number())
-        self._ledger.close()
+    def write_late(self) -> None:
+        """What the worker's thread cannot write: it has ended, or hangs at the mart's answer.
 
-    def _write_refused(self) -> None:
+        Goes to a ledger file of its own, so that no two threads write to one.
+        """
+        with self._late:
+            ledger = Ledger(self._root / "ledger" / f"{self._spool.name}-late{SUFFIX}")
+            try:
+                self._write_refused(ledger)
+                ledger.append_scored(*producer.last_number())
+            finally:
+                ledger.close()
+
+    def _write_refused(self, ledger: Ledger) -> None:
         # Callers append meanwhile; what comes later is written the next time.
-        refused = [self._refused.popleft() for _ in range(len(self._refused))]
-        if refused:
-            self._ledger.append(refused)
-            self.counts[REFUSED] += len(refused)
+        count = len(self._refused)
+        if count:
+            ledger.append([self._refused[place] for place in range(count)])
+            for _ in range(count):
+                self._refused.popleft()
+            self.counts[REFUSED] += count
 
 
 def read_status(directory: Path) -> dict[str, Any] | None:

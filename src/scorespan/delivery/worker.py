@@ -22,7 +22,6 @@ from scorespan.delivery.retry import (
     backoff,
 )
 from scorespan.delivery.settle import Settler
-from scorespan.errors import DeliveryError, TokenError
 from scorespan.record import wire_list
 from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
@@ -86,6 +85,7 @@ class DeliveryWorker:
         self._passes = 0
         self._flushing = 0
         self._next_adoption = 0.0
+        self._faults = 0
         self._kind: str | None = None
         self.blocked: str | None = None
         self._thread = threading.Thread(target=self._run, name="scorespan-deliver", daemon=True)
@@ -143,31 +143,45 @@ class DeliveryWorker:
     def _pass(self) -> None:
         """Deliver what is in the spool now."""
         try:
-            if self._clock() >= self._next_adoption:
-                self._settler.inherit(self._spool.adopt())
-                self._next_adoption = self._clock() + ADOPT_SECONDS
-            full = True
-            while full and not self._stop.is_set():
-                entries, full = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
+            more = True
+            while more and not self._stop.is_set():
+                taken = self._adopt()
+                entries, more = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
                 self._deliver(entries)
                 self._settler.write_status(blocked=self.blocked)
+                more = more or taken
         except _Stopping:
             raise
         except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; it is logged
-            self._log.warning("worker", "delivery: %s: %s", type(error).__name__, error)
+            # The type alone: the text of a foreign error may hold what was being converted.
+            self._log.warning("worker", "delivery: %s", type(error).__name__)
             self._spool.release()
             self._spool.arrived.set()
-            self._wait(self._first_wait)
+            self._faults += 1
+            self._wait(self._backoff(self._faults))
             return
+        self._faults = 0
         with self._idle:
             self._passes += 1
             self._idle.notify_all()
+
+    def _adopt(self) -> bool:
+        """Take over what dead processes left, now and then or while there is more of it."""
+        due = self._clock() >= self._next_adoption
+        if not due and not self._spool.orphans_left:
+            return False
+        if due:
+            self._next_adoption = self._clock() + ADOPT_SECONDS
+            self._spool.recount()
+        taken = self._spool.adopt()
+        self._settler.inherit(taken)
+        return bool(taken)
 
     def _deliver(self, entries: Sequence[Entry]) -> None:
         ready, unreadable = read_items(entries)
         if unreadable:
             letters = [dead_letter(one, one.error.code, one.error.reason) for one in unreadable]
-            self._settler.dead_letter(unreadable, letters)
+            self._write_down(lambda: self._settler.dead_letter(unreadable, letters))
         if ready and self._mart_kind() == "openscale":
             ready = self._without_openscale(ready)
         if ready:
@@ -179,13 +193,13 @@ class DeliveryWorker:
         if failed:
             reason = "the data mart has no place for a failed scoring"
             letters = [dead_letter(one, "failed_scoring", reason) for one in failed]
-            self._settler.withhold(failed, letters)
+            self._write_down(lambda: self._settler.withhold(failed, letters))
         rest = [one for one in ready if not one.record.failed]
         unbound = [one for one in rest if one.record.binding_id is None]
         if unbound:
             reason = "no scoring.binding.id on the span or its resource, no SCORESPAN_BINDING_ID"
-            letters = [dead_letter(one, "no_binding", reason) for one in unbound]
-            self._settler.dead_letter(unbound, letters)
+            dead = [dead_letter(one, "no_binding", reason) for one in unbound]
+            self._write_down(lambda: self._settler.dead_letter(unbound, dead))
         return [one for one in rest if one.record.binding_id is not None]
 
     def _send(self, ready: Sequence[Ready]) -> None:
@@ -193,7 +207,7 @@ class DeliveryWorker:
         body = wire_list([one.record for one in ready], extras=self._kind == "scorespan")
         outcome, attempts = self._post_until_answered(body, len(ready))
         if isinstance(outcome, Accepted):
-            self._settler.settle(ready, STORED)
+            self._write_down(lambda: self._settler.settle(ready, STORED))
         elif outcome.refusals:
             self._settle_refused(ready, outcome, attempts)
             named = {refusal.position for refusal in outcome.refusals}
@@ -215,7 +229,8 @@ class DeliveryWorker:
         """Settle the records that the mart named: payload logging is off, or dead letters."""
         off = [refusal for refusal in outcome.refusals if refusal.code == SWITCHED_OFF]
         if off:
-            self._settler.settle([ready[one.position] for one in off], LEDGER_SWITCHED_OFF)
+            unwanted = [ready[one.position] for one in off]
+            self._write_down(lambda: self._settler.settle(unwanted, LEDGER_SWITCHED_OFF))
         dead = [refusal for refusal in outcome.refusals if refusal.code != SWITCHED_OFF]
         if dead:
             items = [ready[one.position] for one in dead]
@@ -230,7 +245,7 @@ class DeliveryWorker:
                 )
                 for item, refusal in zip(items, dead, strict=True)
             ]
-            self._settler.dead_letter(items, letters)
+            self._write_down(lambda: self._settler.dead_letter(items, letters))
 
     def _post_until_answered(self, body: bytes, count: int) -> tuple[Accepted | Rejected, int]:
         """Post until the mart says yes or no to the records; with the number of posts it took."""
@@ -260,7 +275,7 @@ class DeliveryWorker:
         else:
             reason = outcome.reason if isinstance(outcome, Retryable) else ""
             self._log.warning("retry", "delivery is waiting, nothing is dropped: %s", reason)
-            wait = backoff(attempt, self._chance, first=self._first_wait, cap=self._longest_wait)
+            wait = self._backoff(attempt)
             if isinstance(outcome, Retryable) and outcome.after is not None:
                 wait = max(wait, outcome.after)
         self._settler.write_status(blocked=self.blocked)
@@ -272,20 +287,45 @@ class DeliveryWorker:
             logger.warning("delivery goes on")
 
     def _mart_kind(self) -> str:
-        """The data mart's kind, asked for once and until there is an answer."""
+        """The data mart's kind, asked for until there is an answer, and then known."""
         attempt = 0
         while self._kind is None:
             attempt += 1
-            try:
-                self._kind = self._client.kind()
-            except TokenError as error:
-                self._pause(
-                    Blocked(str(error)) if error.refused else Retryable(str(error)), attempt
-                )
-            except DeliveryError as error:
-                self._pause(Retryable(str(error)), attempt)
+            found = self._client.kind()
+            if isinstance(found, str):
+                self._kind = found
+                self._resumed()
+            else:
+                self._pause(found, attempt)
         return self._kind
 
+    def _write_down(self, write: Callable[[], None]) -> None:
+        """Write down what is known already; where the disk refuses, wait and try that again.
+
+        The mart has said its word: asking again because our disk is full would only load it.
+        """
+        attempt = 0
+        while True:
+            try:
+                write()
+            except OSError as error:
+                attempt += 1
+                self._log.warning(
+                    "write", "what became of records cannot be written down: %s", error.strerror
+                )
+                self._wait(self._backoff(attempt))
+            else:
+                return
+
+    def _backoff(self, attempt: int) -> float:
+        return backoff(attempt, self._chance, first=self._first_wait, cap=self._longest_wait)
+
     def _wait(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
+        """Wait, while people can see how it stands."""
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            if self._stop.wait(min(left, 1.0)):
+                raise _Stopping
+            self._settler.write_status(blocked=self.blocked)
+        if self._stop.is_set():
             raise _Stopping

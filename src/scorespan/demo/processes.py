@@ -87,7 +87,7 @@ class Engine:
             **{name: value for name, value in os.environ.items() if "SCORESPAN_" not in name},
             "SCORESPAN_DATA_MART_URL": str(settings.data_mart_url),
             "SCORESPAN_DATA_MART_ID": str(settings.data_mart_id),
-            "SCORESPAN_API_KEY": str(settings.api_key),
+            "SCORESPAN_API_KEY": settings.api_key.reveal() if settings.api_key else "",
             "SCORESPAN_BINDING_ID": str(settings.binding_id),
             "SCORESPAN_SUBSCRIPTION_ID": str(settings.subscription_id),
             "SCORESPAN_DEPLOYMENT_ID": str(settings.deployment_id),

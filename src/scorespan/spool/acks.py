@@ -39,7 +39,10 @@ def append_acks(segment: Path, sequences: Iterable[int]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     descriptor = os.open(acks_path(segment), flags, 0o600)
     try:
-        os.write(descriptor, b"".join(items))
+        start = os.fstat(descriptor).st_size
+        if os.write(descriptor, b"".join(items)) != len(items) * _SIZE:
+            # A part of an item would put all that follow out of place.
+            os.ftruncate(descriptor, start - start % _SIZE)
     finally:
         os.close(descriptor)
 

@@ -58,12 +58,17 @@ def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:
         name = f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex}"
         hidden, path = folder / f".{name}", folder / f"{name}{SUFFIX}"
         descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(meta) + b"\n")
-            file.write(letter.entry)
-            file.flush()
-            os.fdatasync(file.fileno())
-        hidden.rename(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(orjson.dumps(meta) + b"\n")
+                file.write(letter.entry)
+                file.flush()
+                os.fdatasync(file.fileno())
+            hidden.rename(path)
+        except OSError:
+            # It would stand there unseen and take the room that is needed.
+            hidden.unlink(missing_ok=True)
+            raise
     sync_folder(folder)
 
 

@@ -81,9 +81,15 @@ class Ledger:
             self._write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     def _write(self, lines: bytes) -> None:
+        start = os.fstat(self._fd).st_size
         view = memoryview(lines)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            # A part of a line would swallow the next one.
+            os.ftruncate(self._fd, start)
+            raise
 
     def sync(self) -> None:
         """Bring the lines to the disk."""

@@ -53,7 +53,7 @@ class DirectoryReader:
         extent: tells the segment that is being written and its size; None from it, or no
             callable: nobody writes here any more.
         on_damage: called with the segment and the number of bytes that are no entries.
-        on_removed: called with the bytes that a finished segment gave back.
+        on_removed: called with a finished segment and the bytes that it gave back.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DirectoryReader:
         *,
         extent: Callable[[], Extent | None] | None = None,
         on_damage: Callable[[Path, int], None],
-        on_removed: Callable[[int], None],
+        on_removed: Callable[[Path, int], None],
     ) -> None:
         self.directory = directory
         self._extent = extent
@@ -151,7 +151,7 @@ class DirectoryReader:
         with contextlib.suppress(FileNotFoundError):
             size = reading.path.stat().st_size
             reading.path.unlink()
-            self._on_removed(size)
+            self._on_removed(reading.path, size)
         # Behind the segment, so that a crash between the two leaves acks without a segment,
         # never a segment whose settled entries come again.
         acks_path(reading.path).unlink(missing_ok=True)

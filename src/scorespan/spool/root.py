@@ -27,6 +27,7 @@ from typing import NamedTuple
 import orjson
 
 from scorespan.errors import SettingsError
+from scorespan.spool.segment import read_header, segments_of
 
 _PREFIX = "w-"
 _OWNER = "owner"
@@ -99,19 +100,31 @@ def create_directory(root: Path, route: Route) -> OwnedDirectory:
     # Held before it gets its name, so that nobody can take it for an orphan in between.
     hidden = root / f".new-{uuid.uuid4().hex}"
     hidden.mkdir(mode=0o700)
-    descriptor = os.open(hidden / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    owner = {"pid": os.getpid(), "route": list(route), "created": time.time()}
-    os.write(descriptor, orjson.dumps(owner))
-    path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
-    hidden.rename(path)
+    descriptor = -1
+    try:
+        descriptor = os.open(hidden / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        owner = {"pid": os.getpid(), "route": list(route), "created": time.time()}
+        os.write(descriptor, orjson.dumps(owner))
+        path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
+        hidden.rename(path)
+    except OSError:
+        OwnedDirectory(hidden, route, descriptor).remove()
+        raise
     return OwnedDirectory(path, route, descriptor)
 
 
-def bytes_under(folder: Path) -> int:
-    """Bytes of the files in a folder and below, while other processes come and go in it."""
+def bytes_under(folder: Path, without: Path | None = None) -> int:
+    """Bytes of the files in a folder and below, while other processes come and go in it.
+
+    Args:
+        folder: where to look.
+        without: a folder in it that does not count.
+    """
     total = 0
     for parent, _, names in os.walk(folder):
+        if without is not None and parent == str(without):
+            continue
         for name in names:
             with contextlib.suppress(OSError):
                 total += (Path(parent) / name).stat().st_size
@@ -125,11 +138,20 @@ def directories(root: Path) -> list[Path]:
 
 
 def route_of(directory: Path) -> Route | None:
-    """The route written in a directory; None where that cannot be read."""
+    """The route written in a directory; None where that cannot be read.
+
+    After a power loss the `owner` file may be empty; every segment's header has the route, too.
+    """
     try:
         return Route(*orjson.loads((directory / _OWNER).read_bytes())["route"])
     except (OSError, ValueError, TypeError, KeyError):
-        return None
+        pass
+    for segment in segments_of(directory):
+        header = read_header(segment)
+        if header is not None:
+            with contextlib.suppress(TypeError, KeyError):
+                return Route(*header["route"])
+    return None
 
 
 def take_orphan(directory: Path, route: Route) -> OwnedDirectory | None:

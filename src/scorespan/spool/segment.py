@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -23,6 +23,7 @@ from scorespan.spool.frames import (
 )
 
 SUFFIX = ".segment"
+_HEADER_MOST = 16 * 1024
 
 
 class SegmentWriter:
@@ -62,10 +63,16 @@ class SegmentWriter:
             written = os.writev(self._fd, whole)
             if written != HEAD_SIZE + length:
                 self._write_rest(whole, written)
-        except OSError:
-            self._cut_back()
+            self.size += HEAD_SIZE + length
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                self._cut_back()
+            else:
+                # A signal handler raised in the middle, perhaps its own TimeoutError. What is in
+                # the file counts, or all that follows would stand in the wrong place; that this
+                # entry may be there is no harm.
+                self.size = os.fstat(self._fd).st_size
             raise
-        self.size += HEAD_SIZE + length
         if not self.count:
             self.first = sequence
         self.count += 1
@@ -121,6 +128,20 @@ def segments_of(directory: Path) -> list[Path]:
     """The segment files of a directory, oldest first. A gap between numbers is no obstacle."""
     found = [path for path in directory.glob("*" + SUFFIX) if path.stem.isdigit()]
     return sorted(found, key=number_of)
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """What a segment says of itself, or None where that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEADER_MOST)
+    except OSError:
+        return None
+    found = read_frame(start, len(FILE_MAGIC))
+    if found is None or not found.flags & FLAG_HEADER:
+        return None
+    header = orjson.loads(found.body)
+    return header if isinstance(header, dict) else None
 
 
 def read_segment(

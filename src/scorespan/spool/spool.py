@@ -22,13 +22,15 @@ from scorespan.spool.writer import DirectoryWriter
 from scorespan.telemetry import RepeatedLog
 
 ADOPT_SECONDS = 5.0
+MOST_ADOPTED = 8
+"""Directories of dead processes held at a time: each costs a descriptor, and others may help."""
 
 
 class Claim(NamedTuple):
-    """Claimed entries; `full` says that there may be more than the bounds allowed."""
+    """Claimed entries; `more` says that another claim may find some at once."""
 
     entries: list[Entry]
-    full: bool
+    more: bool
 
 
 class Spool:
@@ -42,6 +44,11 @@ class Spool:
         max_bytes: bound of the root, in bytes.
         full_wait: seconds that a put may wait for room.
         log: where faults are reported.
+
+    Attributes:
+        arrived: set when entries may have come.
+        orphans_left: whether the last adoption could not take all.
+        damaged_bytes: bytes found that are no entries.
     """
 
     def __init__(
@@ -58,8 +65,8 @@ class Spool:
         self._max_bytes = max_bytes
         self._full_wait = full_wait
         self._log = log or RepeatedLog()
-        # Two counters, so that each has one owner: callers write, the worker removes.
-        self._found = bytes_under(root)
+        # Each has one owner: callers write, the worker removes and looks at what others hold.
+        self._others = 0
         self._removed = 0
         self.damaged_bytes = 0
         self._room = threading.Condition()
@@ -74,6 +81,7 @@ class Spool:
         self.arrived = self._writer.arrived
         self._own = self._reader(self._owned.path, self._writer.extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
+        self.orphans_left = False
 
     @property
     def path(self) -> Path:
@@ -88,7 +96,7 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
-        return self._found + self._writer.written - self._removed
+        return self._others + self._writer.written - self._removed
 
     def put(self, pieces: Sequence[bytes]) -> None:
         """Write one entry; when this returns it survives the death of the process.
@@ -99,7 +107,7 @@ class Spool:
             SpoolError: the file could not be written; nothing was kept.
         """
         length = sum(map(len, pieces))
-        held = self._found + self._writer.written - self._removed + HEAD_SIZE + length
+        held = self._others + self._writer.written - self._removed + HEAD_SIZE + length
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         self._writer.append(pieces, length)
@@ -117,8 +125,9 @@ class Spool:
             found = reader.claim(max_bytes - taken, max_entries - len(entries))
             entries += found
             taken += sum(len(entry.body) for entry in found)
-        self._drop_drained()
-        return Claim(entries, full=len(entries) >= max_entries or taken >= max_bytes)
+        made_room = self._drop_drained() or bool(entries)
+        full = len(entries) >= max_entries or taken >= max_bytes
+        return Claim(entries, more=full or (self.orphans_left and made_room))
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again, after a fault of ours."""
@@ -140,14 +149,26 @@ class Spool:
                 self._log.warning("acks", "spool: acks not written: %s", error.strerror)
 
     def adopt(self) -> list[Path]:
-        """Take over directories whose process is gone and whose route is ours; says which."""
-        taken = []
+        """Take over directories whose process is gone and whose route is ours; says which.
+
+        A few at a time: more are taken when these are drained.
+        """
+        self._drop_drained()
+        taken: list[Path] = []
+        self.orphans_left = False
         for directory in directories(self.root):
+            if len(self._adopted) >= MOST_ADOPTED:
+                self.orphans_left = True
+                break
             owned = take_orphan(directory, self._route)
             if owned is not None:
                 self._adopted.append((owned, self._reader(directory, None)))
                 taken.append(directory)
         return taken
+
+    def recount(self) -> None:
+        """Look at what the root holds: other processes put and remove, too."""
+        self._others = bytes_under(self.root, without=self.path)
 
     def close(self) -> None:
         """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent.
@@ -181,11 +202,12 @@ class Spool:
         else:
             self._owned.release()
 
-    def _drop_drained(self) -> None:
-        for owned, reader in list(self._adopted):
-            if reader.drained():
-                owned.remove()
-                self._adopted.remove((owned, reader))
+    def _drop_drained(self) -> bool:
+        drained = [(owned, reader) for owned, reader in self._adopted if reader.drained()]
+        for owned, reader in drained:
+            owned.remove()
+            self._adopted.remove((owned, reader))
+        return bool(drained)
 
     def _reader(
         self, directory: Path, extent: Callable[[], Extent | None] | None
@@ -204,9 +226,12 @@ class Spool:
             segment.name,
         )
 
-    def _gave_back(self, size: int) -> None:
+    def _gave_back(self, segment: Path, size: int) -> None:
         with self._room:
-            self._removed += size
+            if segment.parent == self.path:
+                self._removed += size
+            else:
+                self._others -= size
             self._room.notify_all()
 
     def _wait_for_room(self, size: int) -> bool:

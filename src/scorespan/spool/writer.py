@@ -70,7 +70,8 @@ class DirectoryWriter:
             try:
                 self.written += self._segment.append(next(self._numbers), pieces, length)
             except OSError as error:
-                raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
+                reason = error.strerror or type(error).__name__
+                raise SpoolError(f"the spool cannot be written: {reason}") from error
         if not self._dirty:
             self._dirty = True
             self._wake.set()
@@ -91,10 +92,15 @@ class DirectoryWriter:
         with self._lock:
             self._segment = following
             self._opened = time.monotonic()
-        segment.seal()
-        segment.sync()
-        segment.close()
         self._names_synced = False
+        try:
+            segment.seal()
+        finally:
+            # Without its seal a segment is as good; what counts is that its entries are synced.
+            try:
+                segment.sync()
+            finally:
+                segment.close()
 
     def close(self) -> None:
         """Sync and close. Later appends raise. Idempotent.
@@ -118,6 +124,7 @@ class DirectoryWriter:
         """Drop the descriptor without writing: for a forked child, whose parent owns the file."""
         self._closed = True
         self._stop.set()
+        self._wake.set()
         self._segment.close()
 
     def _new_segment(self, number: int) -> SegmentWriter:

@@ -1,8 +1,9 @@
-"""The delivery line of one process: spool, client and worker, opened and closed together."""
+"""Delivery: spool, client and worker of one process, opened and closed together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from scorespan.delivery.client import MartClient
@@ -15,30 +16,34 @@ from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
 
 
-class DeliveryLine:
+class Delivery:
     """What is put at one end arrives at the data mart; any thread may put.
 
     Raises:
-        OSError: from the constructor, where the spool cannot be opened; nothing stays behind.
+        Exception: from the constructor, where spool or client cannot be opened; nothing stays
+            behind.
     """
 
     def __init__(self, settings: Settings, root: Path, log: RepeatedLog) -> None:
-        self._spool = Spool(
-            root,
-            Route(settings.data_mart_url or "", settings.data_mart_id or "", settings.api_version),
-            max_bytes=settings.spool_max_bytes,
-            full_wait=settings.full_wait_ms / 1000,
-            log=log,
-        )
-        try:
-            self._settler = Settler(self._spool, log=log)
-        except OSError:
-            self._spool.close()
-            raise
         self._client = MartClient(settings)
-        self._worker = DeliveryWorker(self._spool, self._client, self._settler, log=log)
+        with ExitStack() as undo:
+            undo.callback(self._client.close)
+            self._spool = Spool(
+                root,
+                Route(
+                    settings.data_mart_url or "", settings.data_mart_id or "", settings.api_version
+                ),
+                max_bytes=settings.spool_max_bytes,
+                full_wait=settings.full_wait_ms / 1000,
+                log=log,
+            )
+            undo.callback(self._spool.close)
+            self._settler = Settler(self._spool, log=log)
+            undo.callback(self._settler.abandon)
+            self._worker = DeliveryWorker(self._spool, self._client, self._settler, log=log)
+            self._worker.start()
+            undo.pop_all()
         self.put = self._spool.put
-        self._worker.start()
 
     def refuse(self, items: Sequence[LedgerItem]) -> None:
         """Write down that these records were refused at the door."""
@@ -59,6 +64,9 @@ class DeliveryLine:
             self._settler.close(blocked=self._worker.blocked)
             self._spool.close()
             self._client.close()
+        else:
+            # The worker hangs at an answer and keeps what it holds until the process ends.
+            self._settler.write_late()
 
     def abandon(self) -> None:
         """Drop what is open without touching a file: for a forked child, whose parent owns it."""
