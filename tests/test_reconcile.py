@@ -10,7 +10,7 @@ import pytest
 
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
-from scorespan.reconcile import read_account, read_directories
+from scorespan.reconcile import Gap, read_account, read_directories
 from scorespan.spool.ledger import DEAD_LETTERED, REFUSED, STORED, Ledger, LedgerItem
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.segment import segments_of
@@ -79,7 +79,7 @@ def test_a_number_that_is_nowhere_is_missing_and_named(root: Path):
     """Gaps below the highest known number are real; a trailing loss shows by the count."""
     write_ledger(root, item(1, STORED), item(4, STORED), scored=6)
     account = read_account(root)
-    assert account.missing == [("p", 2), ("p", 3), ("p", 5), ("p", 6)]
+    assert account.missing == [Gap("p", 2, 3), Gap("p", 5, 6)]
     assert account.scored == 6
 
 
@@ -89,7 +89,7 @@ def test_an_entry_cut_out_of_a_segment_is_named(root: Path):
     spool.abandon()
     (segment,) = segments_of(spool.path)
     segment.write_bytes(segment.read_bytes().replace(b"id-2", b"XXXX"))
-    assert read_account(root).missing == [("p", 2)]
+    assert read_account(root).missing == [Gap("p", 2, 2)]
 
 
 def test_the_ledger_is_right_about_a_record_that_still_stands_in_the_spool(root: Path):
@@ -117,7 +117,7 @@ def test_the_last_status_of_a_dead_process_counts(root: Path):
     status = {"producer": "p", "scored": 3}
     (spool.path / STATUS_FILE).write_bytes(orjson.dumps(status))
     spool.abandon()
-    assert read_account(root).missing == [("p", 2), ("p", 3)]
+    assert read_account(root).missing == [Gap("p", 2, 3)]
 
 
 def test_places_are_told_apart(root: Path):
@@ -131,6 +131,23 @@ def test_places_are_told_apart(root: Path):
         ("b", 1),
     ]
     assert len(account.by_place(minutes=True)) == 3
+    spool.close()
+
+
+def test_a_number_out_of_all_proportion_costs_no_time(root: Path):
+    """A span may say any number of itself; the account names the stretch below it."""
+    write_ledger(root, item(2**62, STORED))
+    assert read_account(root).missing == [Gap("p", 1, 2**62 - 1)]
+
+
+def test_entries_that_are_no_spans_are_counted_one_by_one(root: Path):
+    """What has no name is known by its place, and leaves no gap."""
+    spool = fill_spool(root, span(1))
+    spool.put([b"rubbish"])
+    spool.put([b"more rubbish"])
+    account = read_account(root)
+    assert account.totals["waiting"] == 3
+    assert account.missing == []
     spool.close()
 
 

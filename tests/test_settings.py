@@ -89,11 +89,12 @@ def test_an_unknown_argument_is_refused():
         ("full_wait_ms", "0", 0),
         ("full_wait_ms", 250, 250),
         ("shutdown_seconds", 0.5, 0.5),
-        ("timeout_seconds", "3", 3.0),
+        ("timeout_seconds", "3600", 3600.0),
         ("allow_http", True, True),
         ("allow_http", "yes", True),
         ("allow_http", "0", False),
-        ("api_key", "  k  ", "k"),
+        ("api_key", "  k  ", Secret("k")),
+        ("api_key", Secret("k"), Secret("k")),
         ("subscription_id", 5, "5"),
     ],
 )
@@ -131,7 +132,11 @@ def test_values_are_read(name, value, expected):
         ("shutdown_seconds", "soon", "seconds, 0 or more"),
         ("shutdown_seconds", "-0.1", "seconds, 0 or more"),
         ("shutdown_seconds", "nan", "seconds, 0 or more"),
-        ("timeout_seconds", "inf", "seconds, 0 or more"),
+        ("shutdown_seconds", "inf", "seconds, 0 or more"),
+        ("timeout_seconds", "inf", "at most 3600"),
+        ("timeout_seconds", "0", "above 0"),
+        ("timeout_seconds", "1e12", "at most 3600"),
+        ("token", "tokén", "printable ASCII"),
         ("allow_http", "maybe", "1 or 0"),
         ("spool_dir", "~nobody-of-that-name/spool", "a path on this machine"),
         ("ca_file", "/etc/\0", "a path on this machine"),
@@ -154,8 +159,9 @@ def test_a_wrong_value_is_shown_where_it_is_no_secret():
 def test_a_secret_shows_in_no_form(name):
     """No representation of the settings holds a secret."""
     settings = loaded(**{name: "very-secret"})
-    assert getattr(settings, name) == "very-secret"
-    for shown in (repr(settings), str(settings), f"{settings}", repr(getattr(settings, name))):
+    secret = getattr(settings, name)
+    assert secret.reveal() == "very-secret"
+    for shown in (repr(settings), f"{settings}", repr(secret), f"{secret}", f"{secret:>20}"):
         assert "very-secret" not in shown
     assert f"{name}='***'" in repr(settings)
     assert "very-secret" not in repr(dataclasses.replace(settings, binding_id="b"))

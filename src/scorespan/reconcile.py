@@ -9,18 +9,18 @@ number that a producer gave and that neither knows is missing, and named.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scorespan.conversion.span import decode
-from scorespan.delivery.batch import ledger_item
+from scorespan.delivery.batch import is_place, ledger_item, nameless_span
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.settle import read_status
 from scorespan.errors import SpoolDamagedError
 from scorespan.spool.acks import Acked
-from scorespan.spool.frames import FLAGS_OF_SPOOL
+from scorespan.spool.frames import FLAGS_OF_SPOOL, Frame
 from scorespan.spool.ledger import (
     DEAD_LETTERED,
     REFUSED,
@@ -47,6 +47,14 @@ class Place(NamedTuple):
     minute: int
 
 
+class Gap(NamedTuple):
+    """Numbers of one producer, from `first` to `last`, that are nowhere."""
+
+    producer_id: str
+    first: int
+    last: int
+
+
 @dataclass(frozen=True)
 class Account:
     """Every record that ledger and spool know, and the numbers they do not know.
@@ -57,12 +65,17 @@ class Account:
     """
 
     items: dict[tuple[str, int], LedgerItem] = field(default_factory=dict)
-    missing: list[tuple[str, int]] = field(default_factory=list)
+    missing: list[Gap] = field(default_factory=list)
+
+    @property
+    def missing_count(self) -> int:
+        """How many numbers are missing."""
+        return sum(gap.last - gap.first + 1 for gap in self.missing)
 
     @property
     def scored(self) -> int:
         """Records that the producers counted."""
-        return len(self.items) + len(self.missing)
+        return len(self.items) + self.missing_count
 
     @property
     def totals(self) -> dict[str, int]:
@@ -121,14 +134,25 @@ def read_account(root: Path) -> Account:
     for producer_id, count in reading.scored.items():
         _raise(highest, producer_id, count)
     for producer_id, number in items:
-        _raise(highest, producer_id, number)
-    missing = [
-        (producer_id, number)
-        for producer_id, last in highest.items()
-        for number in range(1, last + 1)
-        if (producer_id, number) not in items
-    ]
-    return Account(items, missing)
+        if not is_place(producer_id):
+            _raise(highest, producer_id, number)
+    return Account(items, _gaps(items, highest))
+
+
+def _gaps(known: Iterable[tuple[str, int]], highest: Mapping[str, int]) -> list[Gap]:
+    """The numbers up to each producer's highest that are not known, as few stretches."""
+    expected = dict.fromkeys(highest, 1)
+    gaps = []
+    for producer_id, number in sorted(known):
+        if producer_id not in expected:
+            continue
+        if number > expected[producer_id]:
+            gaps.append(Gap(producer_id, expected[producer_id], number - 1))
+        expected[producer_id] = max(expected[producer_id], number + 1)
+    for producer_id, last in highest.items():
+        if last >= expected[producer_id]:
+            gaps.append(Gap(producer_id, expected[producer_id], last))
+    return gaps
 
 
 def read_directories(root: Path) -> list[DirectoryReport]:
@@ -184,15 +208,15 @@ def _waiting(directory: Path) -> Iterator[LedgerItem]:
                 break  # settled, while this was reading
             for frame in read.frames:
                 if not frame.flags & FLAGS_OF_SPOOL and frame.sequence not in acked:
-                    yield _waiting_item(frame.body)
+                    yield _waiting_item(segment, frame)
             if read.offset == offset:
                 break
             offset = read.offset
 
 
-def _waiting_item(entry: bytes) -> LedgerItem:
+def _waiting_item(segment: Path, frame: Frame) -> LedgerItem:
     try:
-        span = decode(entry)
+        span = decode(frame.body)
     except SpoolDamagedError:
-        return LedgerItem(WAITING, "", "", "", 0, "", 0)
+        span = nameless_span(segment, frame.sequence)
     return ledger_item(span, WAITING)

@@ -39,6 +39,9 @@ class Secret:
 
     __str__ = __repr__
 
+    def __format__(self, form: str) -> str:
+        return format(repr(self), form)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._text == self._text
 
@@ -105,7 +108,10 @@ def _seconds(value: str) -> float:
 
 
 def _some_seconds(value: str) -> float:
-    number = _seconds(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= _LONGEST_TIMEOUT:
         raise ValueError(f"must be a number of seconds above 0, at most {_LONGEST_TIMEOUT}")
     return number
@@ -208,7 +214,7 @@ class Settings:
             raw = given.pop(field.name, environ.get(variable) or None)
             if raw is None:
                 continue
-            text = str(int(raw)) if isinstance(raw, bool) else str(raw)
+            text = _as_text(raw)
             try:
                 values[field.name] = field.metadata["parse"](text)
             except ValueError as error:
@@ -263,6 +269,12 @@ class Settings:
                 )
         if self.ca_file is not None and not self.ca_file.is_file():
             raise SettingsError("SCORESPAN_CA_FILE", f"there is no file {self.ca_file}")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def on_loopback(url: str) -> bool:

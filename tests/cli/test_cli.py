@@ -58,7 +58,7 @@ def test_spool_status_speaks_json(root: Path):
     code, said = run("spool", "status", "--dir", str(root), "--json")
     known = json.loads(said)
     assert code == 0
-    assert (known["scored"], known["waiting"], known["missing"]) == (2, 2, [])
+    assert (known["scored"], known["waiting"], known["missing"]) == (2, 2, 0)
     assert known["directories"][0]["alive"] is False
 
 

@@ -255,11 +255,13 @@ def test_a_span_that_does_not_convert_does_not_hold_up_the_rest(bench: Bench):
 
 
 def test_an_entry_that_is_no_span_is_a_dead_letter(bench: Bench):
-    """Rubbish in the spool is kept with the reason, and delivery goes on."""
+    """Rubbish in the spool is kept with the reason, counted, and delivery goes on."""
     bench.spool.put([b"rubbish"])
+    bench.spool.put([b"more rubbish"])
     bench.deliver(span(1))
-    ((code, _, _),) = bench.letters().values()
-    assert code == "damaged"
+    assert [letter.code for letter in read_letters(bench.root / "dead")] == ["damaged"] * 2
+    assert read_account(bench.root).totals["dead-lettered"] == 2
+    assert read_account(bench.root).missing == []
     assert set(bench.mart.stored) == {"s1"}
 
 

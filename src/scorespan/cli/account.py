@@ -21,5 +21,5 @@ def account_table(account: Account) -> Table:
         counts = (terms[term] for terms in places.values())
         drawn.add_row(f"{sign} {term}", *map(str, counts), str(account.totals[term]))
     if account.missing:
-        drawn.add_row("  missing", *("" for _ in places), str(len(account.missing)), style="red")
+        drawn.add_row("  missing", *("" for _ in places), str(account.missing_count), style="red")
     return drawn

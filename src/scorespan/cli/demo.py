@@ -143,7 +143,7 @@ def _outcome(
         not lost
         and len(unanswered) <= counted.cut_off
         and account.ids("stored") == in_mart
-        and (not account.missing or len(account.missing) <= counted.cut_off)
+        and account.missing_count <= counted.cut_off
         and account.totals["waiting"] == 0
     )
     return {
@@ -156,7 +156,7 @@ def _outcome(
         "lost": sorted(lost),
         "unanswered": len(unanswered),
         "seconds": round(seconds, 2),
-        "account": {"scored": account.scored, **account.totals, "missing": account.missing},
+        "account": {"scored": account.scored, **account.totals, "missing": account.missing_count},
     }
 
 

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from scorespan.reconcile import DirectoryReport, read_account, read_directories
 
+_GAPS_SHOWN = 20
+
 
 @click.group()
 def spool() -> None:
@@ -50,7 +52,8 @@ def status(root: Path | None, as_json: bool) -> None:
             "directories": [report._asdict() for report in reports],
             "scored": account.scored,
             **account.totals,
-            "missing": account.missing,
+            "missing": account.missing_count,
+            "missing_numbers": [gap._asdict() for gap in account.missing],
         }
         click.echo(json.dumps(known))
     else:
@@ -59,8 +62,11 @@ def status(root: Path | None, as_json: bool) -> None:
         if reports:
             console.print(_directories_table(reports))
         console.print(account_table(account))
-        for producer_id, number in account.missing[:20]:
-            console.print(f"missing: producer {producer_id}, number {number}")
+        for gap in account.missing[:_GAPS_SHOWN]:
+            numbers = f"number {gap.first}"
+            if gap.last > gap.first:
+                numbers = f"numbers {gap.first} to {gap.last}"
+            console.print(f"missing: producer {gap.producer_id}, {numbers}")
     if account.missing:
         raise SystemExit(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from scorespan.conversion.convert import convert
@@ -46,7 +47,9 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
             span = decode(entry.body)
         except SpoolDamagedError as error:
             damage = ConversionError("damaged", str(error))
-            unreadable.append(Unreadable(entry, ScoringSpan(), damage))
+            segment = entry.reading.path
+            nameless = nameless_span(segment, entry.sequence)
+            unreadable.append(Unreadable(entry, nameless, damage))
             continue
         try:
             record = convert(span)
@@ -57,6 +60,16 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
         else:
             ready.append(Ready(entry, span, record))
     return ready, unreadable
+
+
+def nameless_span(segment: Path, sequence: int) -> ScoringSpan:
+    """What is known of an entry that is no span: its place, which stands for the producer."""
+    return ScoringSpan(producer_id=f"{segment.parent.name}/{segment.stem}", sequence=sequence)
+
+
+def is_place(producer_id: str) -> bool:
+    """Whether a producer's id is the place of an entry that is no span; it gives no numbers."""
+    return "/" in producer_id
 
 
 def ledger_item(span: ScoringSpan, outcome: str) -> LedgerItem:
