@@ -77,7 +77,8 @@ class ScoringSpanProcessor(SpanProcessor):
             if scoring_span is not None:
                 self._intake.accept(scoring_span)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
-            self._log.warning("on_end", "a span was not taken: %s: %s", type(error).__name__, error)
+            # The type alone: the text of a foreign error may hold a payload value.
+            self._log.warning("on_end", "a span was not taken: %s", type(error).__name__)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Deliver what was put; false where that took longer. Nothing is lost by that."""
@@ -115,8 +116,7 @@ class PayloadSpanExporter(SpanExporter):
                     taken = self._intake.accept(scoring_span) and taken
             except Exception as error:  # noqa: BLE001 - one span's fault is not the batch's
                 taken = False
-                kind = type(error).__name__
-                self._log.warning("export", "a span was not taken: %s: %s", kind, error)
+                self._log.warning("export", "a span was not taken: %s", type(error).__name__)
         return SpanExportResult.SUCCESS if taken else SpanExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:

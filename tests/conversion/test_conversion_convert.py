@@ -138,8 +138,16 @@ def test_the_body_text_is_kept_to_the_byte():
         ({"response": b"{"}, "invalid_json", "response: not valid JSON"),
         ({"request": b"[]"}, "no_fields_values", "request: "),
         ({"response": b'{"fields":1,"values":[]}'}, "wrong_type", "response.fields"),
-        ({"response": b'{"fields":["p"],"values":[[1,2]]}'}, "row_width", "response.values[0]"),
-        ({"response": b'{"fields":["p"],"values":[[1],[2]]}'}, "row_count", "2 rows for 1"),
+        (
+            {"response": b'{"fields":["p"],"values":[[1,2]]}'},
+            "row_width_mismatch",
+            "response.values[0]",
+        ),
+        (
+            {"response": b'{"fields":["p"],"values":[[1],[2]]}'},
+            "row_count_mismatch",
+            "2 rows for 1",
+        ),
     ],
 )
 def test_every_reason_has_a_code_and_names_the_place(fields, code, said):

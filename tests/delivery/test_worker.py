@@ -143,16 +143,21 @@ def test_named_records_are_dead_letters_and_the_rest_is_resent_once(bench: Bench
     bench.mart.answers.append(
         refusal(
             400,
-            {"code": "row_width", "message": "too wide", "index": 1, "field": "request.values"},
-            {"code": "row_count", "message": "too few", "index": 3},
+            {
+                "code": "row_width_mismatch",
+                "message": "too wide",
+                "index": 1,
+                "field": "request.values",
+            },
+            {"code": "row_count_mismatch", "message": "too few", "index": 3},
         )
     )
     bench.deliver(*map(span, range(1, 6)))
     assert len(bench.mart.posts) == 2
     assert set(bench.mart.stored) == {"s1", "s3", "s5"}
     assert bench.letters() == {
-        "s2": ("row_width", "too wide", 400),
-        "s4": ("row_count", "too few", 400),
+        "s2": ("row_width_mismatch", "too wide", 400),
+        "s4": ("row_count_mismatch", "too few", 400),
     }
     assert bench.outcomes() == {
         "s1": "stored", "s2": "dead-lettered", "s3": "stored", "s4": "dead-lettered",

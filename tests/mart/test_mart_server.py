@@ -283,3 +283,29 @@ def test_the_default_folder(monkeypatch, variables, expected):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert str(default_folder()) == expected
+
+
+@pytest.mark.parametrize("name", ["signing.key", "admin.key"])
+def test_a_secret_that_others_may_have_written_is_refused(tmp_path, name):
+    """A planted or readable key file stops the start, with the file's name."""
+    folder = tmp_path / "mart"
+    folder.mkdir(mode=0o755)
+    (folder / name).write_text("planted\n", encoding="ascii")
+    (folder / name).chmod(0o644)
+    with pytest.raises(SettingsError, match="open to others"), running_mart(folder):
+        pass
+
+
+def test_an_open_data_folder_is_closed(tmp_path):
+    """An existing folder loses the permissions of others."""
+    folder = tmp_path / "mart"
+    folder.mkdir(mode=0o755)
+    with running_mart(folder):
+        assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_token_request_is_small(mart_empty):
+    """Nobody without a token can make the mart hold a large body."""
+    form = {"grant_type": GRANT, "apikey": "x" * 20_000}
+    address = f"{mart_empty.running.url}/v1/preauth/validateAuth"
+    assert httpx.post(address, data=form, trust_env=False).status_code == 413

@@ -167,6 +167,7 @@ def test_a_start_that_broke_off_before_the_key_was_known_lets_it_in(tmp_path):
     """A key file without a key in the store becomes the admin key."""
     folder = tmp_path / "data"
     folder.mkdir()
+    (folder / "admin.key").touch(mode=0o600)
     (folder / "admin.key").write_text("ssp-left-behind\n")
     with open_mart(folder) as opened:
         assert opened.mart.authority.key_id("ssp-left-behind") is not None

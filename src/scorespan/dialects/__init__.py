@@ -12,7 +12,7 @@ from scorespan.dialects import fields_values
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.errors import ConversionError
 
-__all__ = ["DialectBodies", "known", "read"]
+__all__ = ["DialectBodies", "read"]
 
 
 class Dialect(Protocol):
@@ -25,11 +25,6 @@ class Dialect(Protocol):
 
 
 _DIALECTS: dict[str, Dialect] = {fields_values.NAME: fields_values}
-
-
-def known() -> tuple[str, ...]:
-    """Names of the dialects."""
-    return tuple(_DIALECTS)
 
 
 def read(

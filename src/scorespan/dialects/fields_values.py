@@ -28,7 +28,8 @@ def read(request: bytes, response: bytes | None) -> DialectBodies | ConversionEr
             return answers
         if answers != rows:
             return ConversionError(
-                "row_count", f"response.values: {answers} rows for {rows} rows of the request"
+                "row_count_mismatch",
+                f"response.values: {answers} rows for {rows} rows of the request",
             )
     return DialectBodies(request, response, rows)
 
@@ -51,7 +52,7 @@ def _rows(text: bytes, name: str) -> int | ConversionError:
             if isinstance(meta_rows, ConversionError):
                 return meta_rows
             return ConversionError(
-                "row_count", f"{name}.meta.values: {meta_rows} rows for {rows} rows"
+                "row_count_mismatch", f"{name}.meta.values: {meta_rows} rows for {rows} rows"
             )
     return rows
 
@@ -87,7 +88,7 @@ def _fault(table: Any, name: str) -> ConversionError:
         return ConversionError("wrong_type", f"{name}.values: a list of rows is needed")
     if list not in set(map(type, values)):
         return ConversionError(
-            "row_width", f"{name}.values: {len(values)} values for {len(fields)} fields"
+            "row_width_mismatch", f"{name}.values: {len(values)} values for {len(fields)} fields"
         )
     position, row = next(
         (position, row)
@@ -97,4 +98,6 @@ def _fault(table: Any, name: str) -> ConversionError:
     place = f"{name}.values[{position}]"
     if not isinstance(row, list):
         return ConversionError("wrong_type", f"{place}: a list is needed")
-    return ConversionError("row_width", f"{place}: {len(row)} values for {len(fields)} fields")
+    return ConversionError(
+        "row_width_mismatch", f"{place}: {len(row)} values for {len(fields)} fields"
+    )

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.requests import ClientDisconnect
 
 from scorespan.errors import MartError
@@ -57,10 +58,10 @@ class MartRoute(APIRoute):
             except ClientDisconnect:
                 # Nobody is there to read it; it only must not look like a fault of ours.
                 return refused(refusal(400, "incomplete_body", "the body ended too early"))
-            except OperationalError as error:
+            except (OperationalError, PoolTimeoutError) as error:
                 # Its text names statement and cause; values are hidden by the engine.
                 logger.exception("the store failed")
-                message = f"the store is not available ({type(error.orig).__name__})"
+                message = f"the store is not available ({type(error).__name__})"
                 return refused(refusal(503, "store_unavailable", message))
             except Exception:
                 logger.exception("a request failed")

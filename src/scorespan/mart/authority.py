@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from scorespan.errors import SettingsError
 from scorespan.mart.store import ApiKey
 
 if TYPE_CHECKING:
@@ -124,8 +126,22 @@ def _hash(api_key: str) -> str:
     return hashlib.sha256(api_key.encode(errors="surrogatepass")).hexdigest()
 
 
+def _check_private(path: Path) -> None:
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise SettingsError(path.name, f"{path} belongs to another user (uid {found.st_uid})")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise SettingsError(path.name, f"{path} is open to others; chmod 600, or remove it")
+
+
 def _read_or_make(path: Path, fresh: str) -> str:
-    """The text of a file of ours, written and synced with mode 0600 where there is none."""
+    """The text of a file of ours, written and synced with mode 0600 where there is none.
+
+    Raises:
+        SettingsError: somebody else may have written or read the file that is there.
+    """
+    if path.exists():
+        _check_private(path)
     if path.exists() and (text := path.read_text(encoding="ascii").strip()):
         return text
     beside = path.with_name(f".{path.name}.new")

@@ -15,12 +15,11 @@ from scorespan.mart.faults import refusal
 LARGEST_BODY = 64 * 1024 * 1024
 """Bytes of a request body."""
 
+LARGEST_FORM = 8 * 1024
+"""Bytes of a token request, which anybody may send."""
+
 LARGEST_TOTAL = 8 * LARGEST_BODY
 """Bytes of all bodies that are held at a time."""
-
-_DRAINED = 4 * LARGEST_BODY
-"""Bytes of a body that is too large that are read and thrown away, so that a client which sends
-before it reads gets to see the answer."""
 
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 
@@ -60,29 +59,44 @@ async def read_body(request: Request) -> AsyncIterator[bytes]:
     held: list[bytes] = []
     taken = 0
     try:
-        async for chunk in _limited(request):
+        async for chunk in _limited(request, LARGEST_BODY):
             room.take(len(chunk))
             taken += len(chunk)
             held.append(chunk)
-        yield b"".join(held)
+        body = b"".join(held)
+        held.clear()
+        yield body
     finally:
         room.give_back(taken)
 
 
-async def _limited(request: Request) -> AsyncIterator[bytes]:
-    """The body in chunks; a body over the limit is read on for a while before it is refused."""
+async def read_form(request: Request) -> bytes:
+    """A small body, for a route that asks for no token.
+
+    Raises:
+        MartError: 413, it is not small.
+    """
+    return b"".join([chunk async for chunk in _limited(request, LARGEST_FORM)])
+
+
+async def _limited(request: Request, most: int) -> AsyncIterator[bytes]:
+    """The body in chunks, under a limit.
+
+    Of a body that is too large some is read and thrown away, so that a client which sends before
+    it reads gets to see the answer.
+    """
     declared = request.headers.get("content-length", "")
-    fits = not (declared.isdigit() and int(declared) > LARGEST_BODY)
+    fits = not (declared.isdigit() and int(declared) > most)
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        fits = fits and size <= LARGEST_BODY
+        fits = fits and size <= most
         if fits:
             yield chunk
-        elif size > _DRAINED:
+        elif size > 4 * most:
             break
     if not fits:
-        message = f"the body is larger than {LARGEST_BODY} bytes; send fewer records at a time"
+        message = f"the body is larger than {most} bytes; send fewer records at a time"
         raise refusal(413, "body_too_large", message)
 
 

@@ -97,6 +97,9 @@ class Opened:
 def open_mart(folder: Path, clock: Callable[[], datetime] = utc_now) -> Iterator[Opened]:
     """Open the data folder, made with mode 0700 where there is none; close the store at the end."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise SettingsError("--data", f"{folder} belongs to another user")
+    folder.chmod(0o700)
     store = SqliteStore(folder / DATABASE_FILE)
     try:
         new_key = first_key(folder, store, clock())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scorespan.record import STATUS_ERROR
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -80,7 +82,7 @@ class StoredRecord:
     @property
     def failed(self) -> bool:
         """Whether the scoring itself failed."""
-        return self.status == "error"
+        return self.status == STATUS_ERROR
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from scorespan.mart.access import Mart, TheMart
 from scorespan.mart.answers import MartRoute, answer
 from scorespan.mart.authority import Token
 from scorespan.mart.faults import refusal
-from scorespan.mart.incoming import read_body
+from scorespan.mart.incoming import read_form
 
 PATH = "/v1/preauth/validateAuth"
 GRANT = "urn:ibm:params:oauth:grant-type:apikey"
@@ -33,7 +33,7 @@ def _issue(mart: Mart, api_key: str, lifetime: timedelta) -> Token:
 
 
 @router.post(PATH)
-def token_for_key(mart: TheMart, body: Annotated[bytes, Depends(read_body)]) -> Response:
+def token_for_key(mart: TheMart, body: Annotated[bytes, Depends(read_form)]) -> Response:
     """Token for an API key in a form, good for an hour."""
     form = parse_qs(body.decode(errors="replace"))
     if form.get("grant_type") != [GRANT]:
