@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.acks import acks_path
+from scorespan.spool.dead import read_letters
 from scorespan.spool.root import Route, directories, prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.spool import Spool
@@ -345,7 +346,7 @@ spool.abandon()
 
 
 def test_entries_of_a_damaged_segment_are_delivered_but_for_the_damaged(root: Path):
-    """Damage is stepped over and counted."""
+    """Damage is stepped over, counted, and kept as a dead letter."""
     dead = open_spool(root)
     for number in range(3):
         dead.put([b"body-%d" % number])
@@ -355,7 +356,10 @@ def test_entries_of_a_damaged_segment_are_delivered_but_for_the_damaged(root: Pa
     heir = open_spool(root)
     heir.adopt()
     assert bodies(heir) == [b"body-0", b"body-2"]
-    assert heir.damaged_bytes > 0
+    (letter,) = read_letters(root / "dead")
+    assert letter.code == "damaged"
+    assert b"bodyX1" in letter.entry
+    assert heir.damaged_bytes == len(letter.entry)
     heir.close()
 
 

@@ -109,8 +109,10 @@ def dead_letter(  # noqa: PLR0913 - one for each thing that is known of it
 ) -> DeadLetter:
     """An entry as a dead letter with this reason."""
     span = item.span
+    segment = item.entry.reading.path
     return DeadLetter(
         item.entry.body,
+        f"{segment.parent.name}.{segment.stem}.{item.entry.sequence}",
         code,
         reason,
         status,

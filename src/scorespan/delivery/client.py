@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import requests
 from opentelemetry import context
+from requests.adapters import HTTPAdapter
 
 from scorespan.delivery.auth import NoAuth, TokenSource
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
@@ -100,6 +101,13 @@ class MartClient:
 
     def close(self) -> None:
         """Close the connections."""
+        for adapter in self._session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                pools = adapter.poolmanager.pools
+                # At the end of a process the pools' own finalizers have run before us, and did not
+                # see a connection that was in use then.
+                for key in pools.keys():  # noqa: SIM118 - urllib3's container cannot be iterated
+                    pools[key].close()
         self._session.close()
 
     def _answer(

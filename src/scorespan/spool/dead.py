@@ -7,7 +7,6 @@ put. Nothing here is ever deleted by itself.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,11 +22,13 @@ ANSWER_KEPT = 4096
 class DeadLetter(NamedTuple):
     """One entry with what stopped it.
 
+    `place` is where it stood in the spool, and names its file: written again, it is one letter.
     `code` is a stable word, `reason` a sentence; `status` and `answer` are the data mart's, where
     it was asked.
     """
 
     entry: bytes
+    place: str
     code: str
     reason: str
     status: int | None = None
@@ -55,9 +56,8 @@ def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:
         if letter.answer is not None:
             meta["answer"] = letter.answer[:ANSWER_KEPT]
         meta["time"] = now.isoformat()
-        name = f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex}"
-        hidden, path = folder / f".{name}", folder / f"{name}{SUFFIX}"
-        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        hidden, path = folder / f".{letter.place}", folder / f"{letter.place}{SUFFIX}"
+        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(orjson.dumps(meta) + b"\n")
@@ -74,20 +74,18 @@ def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:
 
 def read_letters(folder: Path) -> Iterator[DeadLetter]:
     """Every letter of the folder, oldest first. One that cannot be read is skipped over."""
-    for path in sorted(folder.glob("*" + SUFFIX)):
-        letter = read_letter(path)
-        if letter is not None:
-            yield letter
+    letters = [letter for path in folder.glob("*" + SUFFIX) if (letter := read_letter(path))]
+    yield from (letter for _, letter in sorted(letters, key=lambda found: found[0]))
 
 
-def read_letter(path: Path) -> DeadLetter | None:
-    """One letter, or None where the file is no letter or has gone."""
+def read_letter(path: Path) -> tuple[str, DeadLetter] | None:
+    """One letter and its time, or None where the file is no letter or has gone."""
     try:
         head, _, entry = path.read_bytes().partition(b"\n")
         meta = orjson.loads(head)
         known = {name: meta[name] for name in DeadLetter._fields if name in meta}
-        return DeadLetter(entry=entry, **known)
-    except (OSError, ValueError, TypeError):
+        return str(meta["time"]), DeadLetter(entry=entry, **known)
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

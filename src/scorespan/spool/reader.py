@@ -52,7 +52,7 @@ class DirectoryReader:
         directory: the directory.
         extent: tells the segment that is being written and its size; None from it, or no
             callable: nobody writes here any more.
-        on_damage: called with the segment and the number of bytes that are no entries.
+        on_damage: called with the segment, where in it bytes begin and end that are no entries.
         on_removed: called with a finished segment and the bytes that it gave back.
     """
 
@@ -61,7 +61,7 @@ class DirectoryReader:
         directory: Path,
         *,
         extent: Callable[[], Extent | None] | None = None,
-        on_damage: Callable[[Path, int], None],
+        on_damage: Callable[[Path, int, int], None],
         on_removed: Callable[[Path, int], None],
     ) -> None:
         self.directory = directory
@@ -132,9 +132,10 @@ class DirectoryReader:
             max_bytes=min(max_bytes, READ_BYTES),
             max_frames=max_entries,
         )
-        reading.offset = read.offset
         for damage in read.damage:
-            self._on_damage(reading.path, damage.end - damage.start)
+            self._on_damage(reading.path, damage.start, damage.end)
+        # Behind the damage: where that could not be kept, it is met again.
+        reading.offset = read.offset
         entries = [
             Entry(reading, sequence, body)
             for sequence, flags, body, _ in read.frames

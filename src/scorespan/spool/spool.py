@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scorespan.errors import SpoolFullError
+from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.frames import HEAD_SIZE
 from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReading
 from scorespan.spool.root import (
@@ -18,7 +19,7 @@ from scorespan.spool.root import (
     directories,
     take_orphan,
 )
-from scorespan.spool.writer import DirectoryWriter
+from scorespan.spool.writer import SEGMENT_BYTES, DirectoryWriter
 from scorespan.telemetry import RepeatedLog
 
 ADOPT_SECONDS = 5.0
@@ -216,15 +217,16 @@ class Spool:
             directory, extent=extent, on_damage=self._damaged, on_removed=self._gave_back
         )
 
-    def _damaged(self, segment: Path, size: int) -> None:
-        self.damaged_bytes += size
-        self._log.warning(
-            "damage",
-            "spool: %d bytes of %s/%s are damaged; the rest is kept",
-            size,
-            segment.parent.name,
-            segment.name,
-        )
+    def _damaged(self, segment: Path, start: int, end: int) -> None:
+        """Keep bytes that are no entries as a dead letter; the segment will be deleted."""
+        with segment.open("rb") as file:
+            file.seek(start)
+            content = file.read(min(end - start, SEGMENT_BYTES))
+        reason = f"{end - start} bytes at {start} of {segment.parent.name}/{segment.name}"
+        place = f"{segment.parent.name}.{segment.stem}.at-{start}"
+        write_letters(self.root / "dead", [DeadLetter(content, place, "damaged", reason)])
+        self.damaged_bytes += end - start
+        self._log.warning("damage", "spool: damaged, kept as a dead letter: %s", reason)
 
     def _gave_back(self, segment: Path, size: int) -> None:
         with self._room:
