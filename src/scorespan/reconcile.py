@@ -115,6 +115,20 @@ class DirectoryReport(NamedTuple):
 def read_account(root: Path) -> Account:
     """The account of a spool root; processes may be running.
 
+    A number that seems to be missing is looked for once more: a caller may just have been between
+    its number and its put.
+    """
+    items, highest = _read(root)
+    missing = _gaps(items, highest)
+    if missing:
+        items.update(_read(root)[0])
+        missing = _gaps(items, highest)
+    return Account(items, missing)
+
+
+def _read(root: Path) -> tuple[dict[tuple[str, int], LedgerItem], dict[str, int]]:
+    """Every record that is known by name, and how far each producer has counted.
+
     The order matters: what moves on while this reads goes from status to spool to ledger, and so
     does the reading. A record that is in both is one that a crash will have sent again; the ledger
     is right about it.
@@ -136,7 +150,7 @@ def read_account(root: Path) -> Account:
     for producer_id, number in items:
         if not is_place(producer_id):
             _raise(highest, producer_id, number)
-    return Account(items, _gaps(items, highest))
+    return items, highest
 
 
 def _gaps(known: Iterable[tuple[str, int]], highest: Mapping[str, int]) -> list[Gap]:
@@ -144,7 +158,7 @@ def _gaps(known: Iterable[tuple[str, int]], highest: Mapping[str, int]) -> list[
     expected = dict.fromkeys(highest, 1)
     gaps = []
     for producer_id, number in sorted(known):
-        if producer_id not in expected:
+        if number > highest.get(producer_id, 0):
             continue
         if number > expected[producer_id]:
             gaps.append(Gap(producer_id, expected[producer_id], number - 1))

@@ -49,6 +49,7 @@ class Delivery:
         """Write down that these records were refused at the door."""
         for item in items:
             self._settler.refuse(item)
+        self._spool.arrived.set()
 
     def flush(self, timeout: float) -> bool:
         """Deliver what was put before; false where that took longer than `timeout` seconds."""

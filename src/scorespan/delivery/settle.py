@@ -110,12 +110,12 @@ class Settler:
                 self._ledger.append_scored(status["producer"], status["scored"])
 
     def write_status(self, *, blocked: str | None, force: bool = False) -> None:
-        """Rewrite the directory's `status.json`, at most once a second; drain the refused."""
+        """Write down the refused; rewrite the directory's `status.json`, at most once a second."""
+        self._write_refused(self._ledger)
         now = self._clock()
         if now < self._status_due and not force:
             return
         self._status_due = now + STATUS_SECONDS
-        self._write_refused(self._ledger)
         producer_id, scored = producer.last_number()
         status = {
             "pid": os.getpid(),
