@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import time
+import uuid
 from collections.abc import Iterable, Sequence
 from types import ModuleType, TracebackType
 from typing import Any
@@ -63,7 +64,11 @@ class Scoring:
         """The scoring id: the given one, else made of trace id and span id."""
         if self._id is None:
             context = self._span.get_span_context()
-            self._id = f"{context.trace_id:032x}{context.span_id:016x}"
+            self._id = (
+                f"{context.trace_id:032x}{context.span_id:016x}"
+                if context.is_valid
+                else uuid.uuid4().hex  # nothing is recorded; callers may count by it all the same
+            )
         return self._id
 
     def set_response(self, response: object) -> None:

@@ -235,13 +235,19 @@ def flush(timeout: float = 10.0) -> bool:
 
 
 def shutdown() -> None:
-    """Switch payload logging off: drain for the configured time, leave the rest on disk."""
-    global _configured
-    with _lock:
-        ending, _configured = _configured, None
-        provider.install(None)
+    """Switch payload logging off: drain for the configured time, leave the rest on disk.
+
+    What is scored meanwhile is refused and counted; afterwards scoring spans come from the
+    application's global provider.
+    """
+    global _configured  # noqa: PLW0603 - see configure
+    ending = _configured
     if ending is not None:
         ending.shutdown()
+    with _lock:
+        if _configured is ending:
+            _configured = None
+            provider.install(None)
 
 
 atexit.register(shutdown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from scorespan.cli.plain import plain
 from scorespan.reconcile import TERMS, Account
 
 
@@ -13,7 +14,8 @@ def account_table(account: Account) -> Table:
     drawn = Table(header_style="bold", box=None, pad_edge=False)
     drawn.add_column("")
     for place in places:
-        drawn.add_column(f"{place.subscription_id}\n{place.deployment_id}", justify="right")
+        name = plain(place.subscription_id).append("\n").append(plain(place.deployment_id))
+        drawn.add_column(name, justify="right")
     drawn.add_column("all", justify="right", vertical="bottom")
     scored = (sum(terms.values()) for terms in places.values())
     drawn.add_row("  scored", *map(str, scored), str(account.scored))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import statistics
 import tempfile
@@ -47,7 +46,10 @@ def demo(keep: bool, kill: bool, as_json: bool) -> None:
 
     console = Console(quiet=as_json)
     try:
-        with tempfile.TemporaryDirectory(prefix="scorespan-demo-") as folder:
+        with (
+            _interruptible(),
+            tempfile.TemporaryDirectory(prefix="scorespan-demo-") as folder,
+        ):
             agrees = _run(Path(folder), console, keep=keep, kill=kill, as_json=as_json)
     except ScorespanError as error:
         raise click.ClickException(str(error)) from None
@@ -83,7 +85,7 @@ def _run(folder: Path, console: Console, *, keep: bool, kill: bool, as_json: boo
         else:
             _print(console, client, outcome, account, kill=kill)
         if keep:
-            _wait(console, settings, engine)
+            _wait(console, settings, engine, folder)
     return bool(outcome["agrees"])
 
 
@@ -169,6 +171,7 @@ def _print(
     kill: bool,
 ) -> None:
     from scorespan.cli.account import account_table
+    from scorespan.cli.plain import plain
     from scorespan.cli.table import payload_table
     from scorespan.demo.processes import SUBSCRIPTION_ID
 
@@ -195,7 +198,7 @@ def _print(
     failed = next((record for record in records if record["response"] is None), None)
     if failed is not None:
         error = failed["scorespan"]["error"]
-        console.print(f"a failed one: {error['type']}: {error['message']}")
+        console.print(plain(f"a failed one: {error['type']}: {error['message']}"))
     if kill:
         console.print(
             f"{outcome['cut_off']} requests were cut off by the kill and sent again; "
@@ -225,19 +228,31 @@ def _records(client: MartClient, subscription_id: str) -> list[dict[str, Any]]:
             return records
 
 
-def _wait(console: Console, settings: Settings, engine: Engine) -> None:
+def _wait(console: Console, settings: Settings, engine: Engine, folder: Path) -> None:
+    key = folder / "mart" / "admin.key"
     console.print(
-        f"\nstill running: data mart {settings.data_mart_url} "
-        f"(id {settings.data_mart_id}), engine http://127.0.0.1:{engine.port()}/score; Ctrl-C ends"
+        f"\nstill running: engine http://127.0.0.1:{engine.port()}/score, data mart "
+        f"{settings.data_mart_url}\n\n"
+        f"export SCORESPAN_DATA_MART_URL={settings.data_mart_url}\n"
+        f"export SCORESPAN_DATA_MART_ID={settings.data_mart_id}\n"
+        f"export SCORESPAN_API_KEY=$(cat {key})\n"
+        f"scorespan table {settings.subscription_id}\n"
+        f"scorespan spool status --dir {folder / 'spool'}\n\nCtrl-C ends",
+        soft_wrap=True,
+        highlight=False,
     )
-    with _interruptible(), contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the waiting as Ctrl-C does, so that the processes are not left behind."""
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    """SIGTERM ends the demo as Ctrl-C does, so that nothing is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

@@ -39,6 +39,13 @@ from scorespan.errors import SettingsError
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Private key of the certificate, PEM.",
 )
+@click.option(
+    "--subscription",
+    "subscriptions",
+    multiple=True,
+    metavar="ID",
+    help="Make this subscription unless it is there, payload logging on. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say where it listens as one JSON line.")
 def mart(  # noqa: PLR0913, PLR0917 - one for each option
     folder: Path | None,
@@ -47,20 +54,25 @@ def mart(  # noqa: PLR0913, PLR0917 - one for each option
     insecure: bool,
     certificate: Path | None,
     certificate_key: Path | None,
+    subscriptions: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run a data mart until it is interrupted.
 
     The first start writes an admin key into the data folder. Off loopback the mart needs a
-    certificate, or --insecure.
+    certificate, or --insecure. Subscriptions made here belong to the data mart
+    00000000-0000-0000-0000-000000000000; others are made through the REST API.
     """
     try:
         from scorespan.mart.server import Endpoint, Opened, default_folder, serve
+        from scorespan.mart.subscribe import subscribe_once
     except ImportError as error:
         message = f"{error.name} is missing; install scorespan[mart]"
         raise click.ClickException(message) from None
 
     def say(url: str, opened: Opened) -> None:
+        for subscription in subscriptions:
+            subscribe_once(opened.mart, subscription)
         if as_json:
             known = {
                 "url": url,

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from scorespan.cli.plain import plain
 from scorespan.reconcile import DirectoryReport, read_account, read_directories
 
 _GAPS_SHOWN = 20
@@ -58,7 +59,7 @@ def status(root: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(known))
     else:
         console = Console()
-        console.print(f"spool root {root}", highlight=False)
+        console.print(plain(f"spool root {root}"))
         if reports:
             console.print(_directories_table(reports))
         console.print(account_table(account))
@@ -66,7 +67,7 @@ def status(root: Path | None, as_json: bool) -> None:
             numbers = f"number {gap.first}"
             if gap.last > gap.first:
                 numbers = f"numbers {gap.first} to {gap.last}"
-            console.print(f"missing: producer {gap.producer_id}, {numbers}")
+            console.print(plain(f"missing: producer {gap.producer_id}, {numbers}"))
     if account.missing:
         raise SystemExit(1)
 
@@ -83,10 +84,10 @@ def _directories_table(reports: list[DirectoryReport]) -> Table:
         drawn.add_row(
             report.name,
             "alive" if report.alive else "gone",
-            report.route.url if report.route else "?",
+            plain(report.route.url if report.route else "?"),
             str(report.waiting),
             oldest,
             str(report.size),
-            f"paused: {blocked}" if blocked else "",
+            plain(f"paused: {blocked}" if blocked else ""),
         )
     return drawn

@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from scorespan.cli.plain import plain
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.")
 _LONGEST_CELL = 20
 _ANSWER_COLUMNS = 3
@@ -56,9 +58,9 @@ def payload_table(fields: Sequence[str], values: Sequence[Sequence[Any]], width:
     shown = _columns(fields, values, width)
     drawn = Table(header_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for place in shown:
-        drawn.add_column("…" if place is None else fields[place], no_wrap=True)
+        drawn.add_column(plain("…" if place is None else fields[place]), no_wrap=True)
     for row in values:
-        drawn.add_row(*("…" if place is None else _cell(row[place]) for place in shown))
+        drawn.add_row(*(plain("…" if place is None else _cell(row[place])) for place in shown))
     return drawn
 
 

@@ -23,6 +23,7 @@ _SUPPRESS_KEYS = (
     "suppress_instrumentation",
 )
 _SHOWN = 500
+_HOSTED_MEMBERS = {"database_configuration", "internal_database"}
 
 
 class MartClient:
@@ -88,8 +89,12 @@ class MartClient:
                 details = answer.json()
             except ValueError:
                 return Blocked("HTTP 200 without JSON: this address does not answer as a data mart")
-            ours = isinstance(details, dict) and "scorespan" in details
-            return "scorespan" if ours else "openscale"
+            known = set(details) if isinstance(details, dict) else set()
+            if "scorespan" in known:
+                return "scorespan"
+            if known & _HOSTED_MEMBERS:
+                return "openscale"
+            return Blocked("HTTP 200 with other JSON: this address does not answer as a data mart")
         outcome = classify(answer.status_code, answer.headers, b"", count=0)
         if isinstance(outcome, (Blocked, Retryable)):
             return outcome

@@ -110,14 +110,23 @@ class Settler:
                 self._ledger.append_scored(status["producer"], status["scored"])
 
     def write_status(self, *, blocked: str | None, force: bool = False) -> None:
-        """Write down the refused; rewrite the directory's `status.json`, at most once a second."""
-        self._write_refused(self._ledger)
-        now = self._clock()
-        if now < self._status_due and not force:
-            return
-        self._status_due = now + STATUS_SECONDS
+        """Write down the refused; rewrite the directory's `status.json`, at most once a second.
+
+        Never raises: people read it, and nothing is decided by it. What was refused is kept until
+        it can be written.
+        """
+        try:
+            self._write_refused(self._ledger)
+            now = self._clock()
+            if now >= self._status_due or force:
+                self._status_due = now + STATUS_SECONDS
+                replace_file(self._spool.path / STATUS_FILE, orjson.dumps(self._status(blocked)))
+        except OSError as error:
+            self._log.warning("status", "the status was not written: %s", error.strerror)
+
+    def _status(self, blocked: str | None) -> dict[str, Any]:
         producer_id, scored = producer.last_number()
-        status = {
+        return {
             "pid": os.getpid(),
             "producer": producer_id,
             "scored": scored,
@@ -127,11 +136,6 @@ class Settler:
             "damaged_bytes": self._spool.damaged_bytes,
             "outcomes": self.counts,
         }
-        try:
-            replace_file(self._spool.path / STATUS_FILE, orjson.dumps(status))
-        except OSError as error:
-            # People read it; nothing is decided by it.
-            self._log.warning("status", "the status was not written: %s", error.strerror)
 
     def close(self, *, blocked: str | None) -> None:
         """Write down what is left to write, and close the ledger."""

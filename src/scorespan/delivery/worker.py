@@ -105,7 +105,7 @@ class DeliveryWorker:
             try:
                 while self._passes < wanted:
                     left = deadline - self._clock()
-                    if left <= 0 or not self._thread.is_alive():
+                    if left <= 0 or not self._thread.is_alive() or self._spool.gone:
                         return False
                     self._spool.arrived.set()
                     self._idle.wait(min(left, 0.05))

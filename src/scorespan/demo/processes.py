@@ -134,7 +134,11 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 def _start(command: list[str], environment: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-        command, env=dict(environment), stdout=subprocess.PIPE, text=True
+        command,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the demo, which stops them in order
     )
 
 

@@ -207,7 +207,7 @@ def _position(cursor: str | None) -> int:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         text = ""
-    if not (text.isascii() and text.isdigit() and int(text) <= _LAST_SEQUENCE):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _LAST_SEQUENCE):
         message = "after must be a cursor from an earlier answer"
         raise refusal(400, "invalid_parameter", message, field="after")
     return int(text)

@@ -22,8 +22,8 @@ from scorespan.mart.app import create_app
 from scorespan.mart.authority import ADMIN_KEY_FILE, first_key, open_authority
 from scorespan.mart.connection import JoinedProtocol
 from scorespan.mart.sqlite import SqliteStore
-from scorespan.mart.store import Binding, Subscription
-from scorespan.mart.timestamp import utc_now, utc_text
+from scorespan.mart.subscribe import subscribe
+from scorespan.mart.timestamp import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -223,29 +223,14 @@ class RunningMart:
         enabled: bool = True,
     ) -> None:
         """Make data mart, binding and subscription, and switch payload logging."""
-        now = self.mart.clock()
-        secrets = self.mart.authority.encrypt(b'{"credentials": {}}')
-        made = utc_text(now)
-        with self.mart.store.writing() as writer:
-            writer.put_data_mart(data_mart_id, now)
-            writer.put_binding(
-                data_mart_id,
-                Binding(binding_id, "engine", "custom_machine_learning", secrets, made),
-            )
-            writer.put_subscription(
-                data_mart_id,
-                Subscription(
-                    subscription_id,
-                    binding_id,
-                    {"asset_id": subscription_id, "name": subscription_id, "asset_type": "model"},
-                    dict(asset_properties or {}),
-                    [],
-                    made,
-                ),
-            )
-            writer.put_payload_logging(
-                data_mart_id, subscription_id, enabled=enabled, dynamic_schema=True
-            )
+        subscribe(
+            self.mart,
+            data_mart_id,
+            subscription_id,
+            binding_id=binding_id,
+            asset_properties=asset_properties,
+            enabled=enabled,
+        )
 
 
 _TOKEN_LIFETIME = timedelta(hours=1)

@@ -49,6 +49,7 @@ def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:
     """
     if not letters:
         return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = datetime.now(timezone.utc)
     for letter in letters:
         meta = letter._asdict()

@@ -21,6 +21,7 @@ import shutil
 import stat
 import time
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,16 +115,16 @@ def create_directory(root: Path, route: Route) -> OwnedDirectory:
     return OwnedDirectory(path, route, descriptor)
 
 
-def bytes_under(folder: Path, without: Path | None = None) -> int:
+def bytes_under(folder: Path, without: Collection[Path] = ()) -> int:
     """Bytes of the files in a folder and below, while other processes come and go in it.
 
     Args:
         folder: where to look.
-        without: a folder in it that does not count.
+        without: folders in it that do not count.
     """
     total = 0
     for parent, _, names in os.walk(folder):
-        if without is not None and parent == str(without):
+        if Path(parent) in without:
             continue
         for name in names:
             with contextlib.suppress(OSError):

@@ -95,6 +95,11 @@ class Spool:
         return self._owned.path.name
 
     @property
+    def gone(self) -> bool:
+        """Whether somebody removed this process's directory."""
+        return self._writer.gone
+
+    @property
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
         return self._others + self._writer.written - self._removed
@@ -110,6 +115,8 @@ class Spool:
         length = sum(map(len, pieces))
         held = self._others + self._writer.written - self._removed + HEAD_SIZE + length
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
+            # What is settled in the segment that is being written gives its bytes back only then.
+            self._writer.roll_soon()
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         self._writer.append(pieces, length)
 
@@ -169,7 +176,8 @@ class Spool:
 
     def recount(self) -> None:
         """Look at what the root holds: other processes put and remove, too."""
-        self._others = bytes_under(self.root, without=self.path)
+        # The ledger is no backlog: it grows with what was delivered, and must not stop the rest.
+        self._others = bytes_under(self.root, without=(self.path, self.root / "ledger"))
 
     def close(self) -> None:
         """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent.

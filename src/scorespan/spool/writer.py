@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from errno import ENOENT
 from pathlib import Path
 
 from scorespan.errors import SpoolClosedError, SpoolError
@@ -36,6 +37,7 @@ class DirectoryWriter:
     Attributes:
         written: bytes written so far.
         arrived: set after each sync that followed an append.
+        gone: whether the directory was removed under us; appends raise then.
     """
 
     def __init__(self, directory: Path, header: Mapping[str, object], log: RepeatedLog) -> None:
@@ -51,6 +53,8 @@ class DirectoryWriter:
         self._opened = time.monotonic()
         self._names_synced = False
         self._dirty = False
+        self._roll_asked = False
+        self.gone = False
         self._closed = False
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -67,6 +71,8 @@ class DirectoryWriter:
         with self._lock:
             if self._closed:
                 raise SpoolClosedError("the spool is closed")
+            if self.gone:
+                raise SpoolError("the spool's directory was removed")
             try:
                 self.written += self._segment.append(next(self._numbers), pieces, length)
             except OSError as error:
@@ -80,6 +86,11 @@ class DirectoryWriter:
         """How far a reader may go; None when nobody writes any more."""
         with self._lock:
             return None if self._closed else Extent(self._segment.number, self._segment.size)
+
+    def roll_soon(self) -> None:
+        """Have the thread go on in a new segment, so that this one can be deleted."""
+        self._roll_asked = True
+        self._wake.set()
 
     def roll(self) -> None:
         """Seal the segment and go on in a new one.
@@ -138,8 +149,14 @@ class DirectoryWriter:
         """Bring what was written to the disk; open the next segment where it is time to."""
         self._dirty = False
         segment = self._segment
+        if not segment.path.exists():
+            # Bytes in a file without a name are lost with the process: say so, and take no more.
+            self.gone = True
+            raise FileNotFoundError(ENOENT, "the spool's directory was removed")
         age = time.monotonic() - self._opened
-        if segment.count and (segment.size > SEGMENT_BYTES or age > SEGMENT_SECONDS):
+        asked, self._roll_asked = self._roll_asked, False
+        large = segment.size > SEGMENT_BYTES
+        if segment.count and (large or age > SEGMENT_SECONDS or asked):
             self.roll()
         else:
             segment.sync()
