@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -71,3 +72,31 @@ def test_links_lead_to_files():
     """Every relative link names something in the repository."""
     for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
         assert target.startswith("http") or (README.parent / target).exists(), target
+
+
+def test_the_way_from_nothing_to_the_table(tmp_path: Path):
+    """A mart with a subscription, three variables, the code, and `scorespan table`."""
+    command = [sys.executable, "-m", "scorespan.cli"]
+    started = [*command, "mart", "--subscription", "credit", "--port", "0", "--json"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "XDG_STATE_HOME": str(tmp_path),
+        "SCORESPAN_DATA_MART_ID": "00000000-0000-0000-0000-000000000000",
+    }
+    with subprocess.Popen(started, env=environment, stdout=subprocess.PIPE, text=True) as mart:
+        try:
+            said = json.loads(mart.stdout.readline())
+            environment["SCORESPAN_DATA_MART_URL"] = said["url"]
+            environment["SCORESPAN_API_KEY"] = Path(said["admin_key_file"]).read_text().strip()
+            subprocess.run([sys.executable, "-c", blocks("python")[0]], env=environment, check=True)
+            table = [*command, "table", "credit", "--json"]
+            page = json.loads(subprocess.check_output(table, env=environment))
+        finally:
+            mart.terminate()
+    assert page["total_count"] == 2
+    assert [row[page["fields"].index("prediction")] for row in page["values"]] == [
+        "Risk",
+        "No Risk",
+    ]
+    assert "/scorespan-mart/admin.key" in TEXT
+    assert Path(said["admin_key_file"]) == tmp_path / "scorespan-mart" / "admin.key"

@@ -29,6 +29,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 import scorespan
 from scorespan import attributes, provider
 from scorespan.errors import SettingsError
+from scorespan.reconcile import read_account
 from scorespan.testing import ScriptedMart
 
 REQUEST = '{"fields":["a"],"values":[[1.10]]}'
@@ -617,3 +618,36 @@ def test_no_warning_of_the_sdk_is_provoked(configured, caplog):
         scoring.set_error(ValueError("too late"))
         scoring.end()
     assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
+
+
+def test_a_scoring_without_a_recorded_span_has_an_id_of_its_own():
+    """Who counts by ids is not misled where nothing is recorded."""
+    with scorespan.scoring_span("{}") as first, scorespan.scoring_span("{}") as second:
+        assert first.id != second.id
+        assert first.id == first.id
+
+
+def test_what_is_scored_during_the_shutdown_is_counted(configure, scripted_mart, tmp_path):
+    """While the spool drains a late scoring is taken or refused; it is in the account."""
+    configure(shutdown_seconds=5)
+    ids = []
+    ended = threading.Event()
+
+    def score() -> None:
+        while not ended.is_set():
+            with scorespan.scoring_span(REQUEST) as scoring:
+                scoring.set_response(RESPONSE)
+            if scoring.recording:
+                ids.append(scoring.id)
+
+    thread = threading.Thread(target=score)
+    thread.start()
+    while len(ids) < 50:
+        ended.wait(0.001)
+    scorespan.shutdown()
+    ended.set()
+    thread.join()
+    account = read_account(tmp_path / "spool")
+    known = {item.scoring_id for item in account.items.values()}
+    assert set(ids) <= known
+    assert account.missing == []

@@ -31,6 +31,7 @@ class ScriptedMart:
     Attributes:
         settings: keyword arguments for `configure` and the others that point there.
         token_answers: like `answers`, for requests of a token.
+        data_mart_answers: like `answers`, for requests of the data mart's details.
     """
 
     API_KEY = "a-key-for-tests"
@@ -41,6 +42,7 @@ class ScriptedMart:
         self.stored: dict[str, dict[str, Any]] = {}
         self.answers: deque[Answer] = deque()
         self.token_answers: deque[Answer] = deque()
+        self.data_mart_answers: deque[Answer] = deque()
         self.tokens_given = 0
         self.arrived = threading.Condition()
         self.authorizations: list[str] = []
@@ -81,6 +83,13 @@ class ScriptedMart:
             self.posts.append(body)
             self.arrived.notify_all()
         return answer
+
+    def answer_data_mart(self) -> Answer:
+        """Our own mart's answer to GET, or what the script says."""
+        with self.arrived:
+            if self.data_mart_answers:
+                return self.data_mart_answers.popleft()
+        return Answer(200, b'{"scorespan": {"version": "test"}}')
 
     def answer_token(self, member: str) -> Answer:
         """A token of an hour, or what the script says."""
@@ -130,7 +139,7 @@ def _handler(mart: ScriptedMart) -> type[BaseHTTPRequestHandler]:
             if self.path.endswith("/validateAuth"):
                 self._send(mart.answer_token("accessToken"))
             else:
-                self._send(Answer(200, b'{"scorespan": {"version": "test"}}'))
+                self._send(mart.answer_data_mart())
 
         def _send(self, answer: Answer) -> None:
             self.send_response(answer.status)

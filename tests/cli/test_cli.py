@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from scorespan.cli.account import account_table
 from scorespan.cli.command import scorespan
 from scorespan.cli.table import payload_table
 from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.reconcile import Account
+from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.spool import Spool
 
@@ -113,3 +118,18 @@ def test_the_payload_table_keeps_ids_and_answer_whatever_the_width(width: int):
 def test_an_empty_payload_table_is_drawn():
     """No rows, no columns, no error."""
     assert payload_table(["scoring_id", "prediction"], [], 80).row_count == 0
+
+
+def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path: Path):
+    """Neither markup nor control characters in ids and values reach the terminal as such."""
+    console = Console(width=200, file=io.StringIO(), force_terminal=True)
+    fields = ["scoring_id", "note [bold]"]
+    console.print(payload_table(fields, [["[/z]", "[red]hi[/red] \x1b[2J"]], 200))
+    item = LedgerItem("stored", "[/x]", "\x1b]0;", "p", 1, "id", 0)
+    console.print(account_table(Account({("p", 1): item})))
+    shown = console.file.getvalue()
+    assert "[/z]" in shown
+    assert "[red]hi[/red]" in shown
+    assert "[/x]" in shown
+    assert "\x1b[2J" not in shown
+    assert "\x1b]0;" not in shown

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.settle import Settler, read_status
 from scorespan.delivery.worker import DeliveryWorker
@@ -336,3 +337,34 @@ def test_the_status_file_tells_counts_and_what_blocks(bench: Bench):
     assert status["outcomes"]["stored"] == 1
     assert status["outcomes"]["dead-lettered"] == 1
     assert status["blocked"] == "why"
+
+
+def test_refusals_that_cannot_be_written_do_not_end_delivery(bench: Bench):
+    """A full disk that takes neither ledger nor status leaves the thread alive, and resumes."""
+    bench.put(span(1))
+    bench.settler.refuse(ledger_item(span(9), "refused"))
+    descriptor, bench.settler._ledger._fd = bench.settler._ledger._fd, -1
+    bench.worker.start()
+    assert not bench.worker.flush(0.2)
+    bench.settler._ledger._fd = descriptor
+    assert bench.worker.flush(30)
+    assert bench.outcomes() == {"s1": "stored", "s9": "refused"}
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"null", b'{"error": "maintenance"}', b"<html>"])
+def test_an_answer_of_somebody_else_does_not_tell_the_kind(
+    make_bench: Callable[..., Bench], answer: bytes
+):
+    """Only a data mart's own answer says which kind it is; anything else pauses the route."""
+    bench = make_bench(data_mart_kind=None)
+    bench.mart.data_mart_answers.append(Answer(200, answer))
+    bench.deliver(span(1, response=None, failed=True))
+    assert bench.outcomes() == {"s1": "stored"}
+
+
+def test_the_hosted_mart_is_known_by_its_answer(make_bench: Callable[..., Bench]):
+    """Towards it a failed scoring is withheld."""
+    bench = make_bench(data_mart_kind=None)
+    bench.mart.data_mart_answers.append(Answer(200, b'{"internal_database": true}'))
+    bench.deliver(span(1, response=None, failed=True))
+    assert bench.outcomes() == {"s1": "withheld"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import random
@@ -463,3 +464,11 @@ def test_the_stored_hash_is_the_shared_one(mart, mart_record):
     ).fetchone()
     database.close()
     assert found == content_hash(request.encode(), response.encode(), "ok")
+
+
+def test_a_cursor_of_any_length_is_refused_as_one(mart):
+    """A number that no store sequence reaches is a wrong parameter, not a failure."""
+    cursor = base64.urlsafe_b64encode(b"9" * 5000).decode().rstrip("=")
+    answer = mart.http.get(f"{mart.root}/scoring_payloads", params={"after": cursor})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "after"

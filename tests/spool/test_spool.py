@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -382,6 +383,44 @@ def test_a_spool_whose_folder_is_gone_refuses_but_does_not_break(root: Path):
     spool._writer._segment.close()
     with pytest.raises(SpoolError):
         spool.put([b"z"])
+    spool.abandon()
+
+
+def test_what_is_settled_in_the_open_segment_makes_room(root: Path):
+    """A spool that is full of settled entries is not full for ever."""
+    spool = open_spool(root, max_bytes=3000)
+    spool.put([b"x" * 2000])
+    spool.settle(spool.claim(MANY, 1).entries)
+    with pytest.raises(SpoolFullError):
+        spool.put([b"y" * 2000])
+    while len(segments_of(spool.path)) < 2:
+        assert spool.arrived.wait(10)
+        spool.arrived.clear()
+    assert spool.claim(MANY, 10).entries == []
+    spool.put([b"y" * 2000])
+    spool.close()
+
+
+def test_the_ledger_does_not_fill_the_spool(root: Path):
+    """What grows with what was delivered must not stop what comes."""
+    (root / "ledger" / "old.ledger").write_bytes(b"x" * 100_000)
+    (root / "dead" / "one.letter").write_bytes(b"x" * 100)
+    spool = open_spool(root, max_bytes=3000)
+    spool.recount()
+    assert 100 < spool.size < 3000
+    spool.put([b"y" * 1000])
+    spool.close()
+
+
+def test_a_directory_that_was_removed_is_seen_and_refused(root: Path):
+    """Entries are not written into a file that no other process could ever find."""
+    spool = open_spool(root)
+    shutil.rmtree(spool.path)
+    spool.put([b"x"])
+    assert spool.arrived.wait(10)
+    assert spool.gone
+    with pytest.raises(SpoolError, match="removed"):
+        spool.put([b"y"])
     spool.abandon()
 
 
