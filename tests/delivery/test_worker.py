@@ -14,6 +14,7 @@ import pytest
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.client import MartClient
+from scorespan.delivery.sender import Sender, Waits
 from scorespan.delivery.settle import Settler, read_status
 from scorespan.delivery.worker import DeliveryWorker
 from scorespan.reconcile import read_account
@@ -21,6 +22,7 @@ from scorespan.settings import Settings
 from scorespan.spool.dead import read_letters
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.spool import Spool
+from scorespan.telemetry import RepeatedLog
 from scorespan.testing import Answer, ScriptedMart
 
 REQUEST = b'{"fields": ["a"], "values": [[1]]}'
@@ -55,15 +57,20 @@ class Bench:
         self.spool = Spool(root, route, max_bytes=10**9)
         self.settler = Settler(self.spool)
         self.client = MartClient(self.settings)
+        log = RepeatedLog()
         self.worker = DeliveryWorker(
             self.spool,
-            self.client,
             self.settler,
+            lambda stop: Sender(
+                self.client,
+                self.settler,
+                stop,
+                log=log,
+                waits=Waits(0.001, 0.01, 0.01),
+                chance=random.Random(1),
+            ),
+            log=log,
             linger=0.001,
-            chance=random.Random(1),
-            first_wait=0.001,
-            longest_wait=0.01,
-            blocked_wait=0.01,
         )
 
     def put(self, *spans: ScoringSpan) -> None:
@@ -185,6 +192,16 @@ def test_one_bad_record_in_a_thousand_is_found_where_none_is_named(bench: Bench)
     assert len(bench.mart.posts) <= 21
     assert len(bench.mart.stored) == 999
     assert bench.letters() == {"s700": ("refused", "HTTP 400", 400)}
+
+
+def test_a_mart_that_names_one_bad_record_at_a_time_is_followed_to_the_end(bench: Bench):
+    """However many posts it takes, every record is settled."""
+    first = {"code": "bad", "message": "bad", "index": 0}
+    bench.mart.answers.extend([refusal(400, first)] * 1200)
+    bench.deliver(*map(span, range(1, 1301)))
+    outcomes = list(bench.outcomes().values())
+    assert outcomes.count("dead-lettered") == 1200
+    assert outcomes.count("stored") == 100
 
 
 def test_a_record_that_is_too_large_alone_is_a_dead_letter_with_its_size(bench: Bench):

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scorespan.delivery.client import MartClient
+from scorespan.delivery.sender import Sender
 from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
 from scorespan.settings import Settings
@@ -40,7 +41,12 @@ class Delivery:
             undo.callback(self._spool.close)
             self._settler = Settler(self._spool, log=log)
             undo.callback(self._settler.abandon)
-            self._worker = DeliveryWorker(self._spool, self._client, self._settler, log=log)
+            self._worker = DeliveryWorker(
+                self._spool,
+                self._settler,
+                lambda stop: Sender(self._client, self._settler, stop, log=log),
+                log=log,
+            )
             self._worker.start()
             undo.pop_all()
         self.put = self._spool.put
