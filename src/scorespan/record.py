@@ -101,18 +101,17 @@ class PayloadRecord(NamedTuple):
             extras: whether to add the `scorespan` member. Only our own mart knows it.
         """
         members: dict[str, object] = {
-            "binding_id": self.binding_id,
             "subscription_id": self.subscription_id,
             "deployment_id": self.deployment_id,
             "scoring_id": self.scoring_id,
             "scoring_timestamp": self.scoring_timestamp,
-            "response_time": self.response_time,
             "request": orjson.Fragment(body_text(self.request)),
             "response": orjson.Fragment(body_text(self.response)),
         }
-        for optional in ("binding_id", "response_time"):
-            if members[optional] is None:
-                del members[optional]
+        if self.binding_id is not None:
+            members["binding_id"] = self.binding_id
+        if self.response_time is not None:
+            members["response_time"] = self.response_time
         if extras and self.extras is not None:
             members["scorespan"] = self.extras
         return members

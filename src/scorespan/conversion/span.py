@@ -94,6 +94,9 @@ _KINDS: dict[str, Any] = {
 }
 _META_KINDS: list[Any] = [_KINDS.get(name, (str, _NONE)) for name in ScoringSpan._fields[_BODIES:]]
 
+# Neighbours mostly have the same fields set: types that were right once need no second look.
+_plain_kinds: tuple[type, ...] = ()
+
 
 def encode(span: ScoringSpan) -> list[bytes]:
     """The entry of a span, in pieces that are written one after another."""
@@ -125,6 +128,7 @@ def decode(entry: bytes) -> ScoringSpan:
     Raises:
         SpoolDamagedError: these bytes are no entry, or one of a newer version.
     """
+    global _plain_kinds  # noqa: PLW0603 - a one-place cache; a lost race only checks once more
     try:
         version, meta_length, request_length, response_length = _HEAD.unpack_from(entry)
         if version != _VERSION:
@@ -140,16 +144,25 @@ def decode(entry: bytes) -> ScoringSpan:
         if len(meta) != len(_DEFAULTS):
             # Longer: written by a newer version. Shorter: by an older one.
             meta = meta[: len(_DEFAULTS)] + _DEFAULTS[len(meta) :]
-        for place in _LISTS:
-            if meta[place] is not None:
-                meta[place] = _texts(meta[place])
-        if not all(map(isinstance, meta, _META_KINDS)):
-            raise SpoolDamagedError("a field of the entry has the wrong type")
+        kinds = tuple(map(type, meta))
+        if kinds != _plain_kinds:
+            _check(meta)
+            if list not in kinds:
+                _plain_kinds = kinds
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
     request = None if request_length == _ABSENT else entry[meta_end:request_end]
     response = None if response_length == _ABSENT else entry[request_end:response_end]
     return ScoringSpan._make((request, response, *meta))
+
+
+def _check(meta: list[Any]) -> None:
+    """Check the types of all fields, and make tuples of the lists."""
+    for place in _LISTS:
+        if meta[place] is not None:
+            meta[place] = _texts(meta[place])
+    if not all(map(isinstance, meta, _META_KINDS)):
+        raise SpoolDamagedError("a field of the entry has the wrong type")
 
 
 def _texts(value: list[Any]) -> tuple[str, ...]:
