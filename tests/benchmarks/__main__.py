@@ -1,12 +1,11 @@
 """Speed, side by side in one run: `python -m tests.benchmarks` (or `make bench`).
 
 Absolute times move from machine to machine and from hour to hour; the ratios are what counts. Each
-pair is measured in turns, and the median of the turns' ratios is shown.
+pair is measured in turns, and the median of the turns' ratios is shown; one that is above what it
+must be is red. It fails nothing: a busy machine is no fault of the code.
 """
 
 from __future__ import annotations
-
-import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -36,8 +35,6 @@ def main() -> None:
             style="" if one.ratio <= one.must else "red",
         )
     console.print(drawn)
-    if any(one.ratio > one.must for one in comparisons):
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.benchmarks.null_server import null_server
 
 WHAT = "CPU of the whole way"
 _BATCH = 2000
-_BATCHES = 8
+_BATCHES = 16
 _MODULE = "tests.benchmarks.delivery"
 
 
@@ -32,7 +32,7 @@ def run() -> list[Comparison]:
             command = [sys.executable, "-m", _MODULE, name, url]
             return lambda: float(subprocess.check_output(command, text=True))
 
-        ours, theirs, ratio = compare(side("scorespan"), side("otlp"), turns=5)
+        ours, theirs, ratio = compare(side("scorespan"), side("otlp"), turns=7)
     what = "CPU per record: span, spool, conversion, POST"
     against = "OTLP/HTTP behind the batch processor"
     return [Comparison(what, ours, against, theirs, ratio, must=1.0, goal=0.5)]
