@@ -30,7 +30,7 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
     Never raises for what an attribute holds: what cannot be read is named in `problems`.
     """
     held = span.attributes
-    if not held:
+    if held is None:
         return None
     # Looking into the SDK's mapping runs Python code each time; into a plain dict it does not.
     found: dict[str, Any] = held.copy() if hasattr(held, "copy") else dict(held)
