@@ -286,7 +286,7 @@ def test_where_nothing_records_nothing_is_kept():
         scoring.set_error(ValueError())
     assert not scoring.recording
     assert scoring.id == "mine"
-    assert producer.last_number()[1] == number
+    assert producer.current().last == number
 
 
 # Our own faults.
@@ -356,7 +356,7 @@ def test_numbers_have_no_gap_under_threads(recorded):
     numbers = sorted(attributes_[attributes.SEQUENCE] for attributes_ in found)
     assert numbers == list(range(first, first + 400))
     assert len({attributes_[attributes.PRODUCER_ID] for attributes_ in found}) == 1
-    assert producer.last_number()[1] == first + 399
+    assert producer.current().last == first + 399
 
 
 # @scored on functions.

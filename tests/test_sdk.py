@@ -651,3 +651,17 @@ def test_what_is_scored_during_the_shutdown_is_counted(configure, scripted_mart,
     known = {item.scoring_id for item in account.items.values()}
     assert set(ids) <= known
     assert account.missing == []
+
+
+def test_another_configuration_leaves_no_gap_in_the_account_of_the_former(configure, tmp_path):
+    """What is scored into one spool has no place in another one's numbers."""
+    for name in ("first", "second", "first"):
+        configure(spool_dir=tmp_path / name)
+        for _ in range(3):
+            with scorespan.scoring_span(REQUEST) as scoring:
+                scoring.set_response(RESPONSE)
+    scorespan.shutdown()
+    for name, scored in (("first", 6), ("second", 3)):
+        account = read_account(tmp_path / name)
+        assert account.totals["stored"] == scored
+        assert account.missing == []

@@ -11,22 +11,28 @@ import os
 import uuid
 
 
-class _Producer:
+class Producer:
     """One id and its numbers."""
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
         self.numbers = itertools.count(1)
-        self.last = 0
+
+    @property
+    def last(self) -> int:
+        """The highest number given so far; 0 before the first."""
+        # The counter shows its next number, `count(7)`. Kept beside it by every caller, the
+        # highest would be wrong whenever two threads store theirs in the other order.
+        return int(repr(self.numbers).removeprefix("count(").removesuffix(")")) - 1
 
 
-_current = _Producer()
+_current = Producer()
 
 
 def renew() -> None:
     """Begin a new producer: in a forked child, and where another spool begins."""
     global _current  # noqa: PLW0603 - one producer per process is what the numbers mean
-    _current = _Producer()
+    _current = Producer()
 
 
 os.register_at_fork(after_in_child=renew)
@@ -34,13 +40,10 @@ os.register_at_fork(after_in_child=renew)
 
 def next_number() -> tuple[str, int]:
     """Producer id and the next sequence number. Never waits; no two threads get the same one."""
-    current = _current
-    number = next(current.numbers)
-    # Threads may store out of order; it is right again with the next one.
-    current.last = number
-    return current.id, number
+    producer = _current
+    return producer.id, next(producer.numbers)
 
 
-def last_number() -> tuple[str, int]:
-    """Producer id and the highest number given so far; 0 before the first."""
-    return _current.id, _current.last
+def current() -> Producer:
+    """The producer of this process, as of now."""
+    return _current

@@ -60,6 +60,8 @@ class Settler:
         self._root = spool.root
         self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
         self._withheld_bytes = bytes_under(self._root / "withheld")
+        # The one whose numbers come here: after another configuration there is a new one.
+        self._producer = producer.current()
         self._status_due = 0.0
         self._refused: deque[LedgerItem] = deque(maxlen=_MOST_REFUSED)
         self._late = threading.Lock()
@@ -125,11 +127,10 @@ class Settler:
             self._log.warning("status", "the status was not written: %s", error.strerror)
 
     def _status(self, blocked: str | None) -> dict[str, Any]:
-        producer_id, scored = producer.last_number()
         return {
             "pid": os.getpid(),
-            "producer": producer_id,
-            "scored": scored,
+            "producer": self._producer.id,
+            "scored": self._producer.last,
             "time": time.time(),
             "blocked": blocked,
             "bytes": self._spool.size,
@@ -140,7 +141,7 @@ class Settler:
     def close(self, *, blocked: str | None) -> None:
         """Write down what is left to write, and close the ledger."""
         self.write_status(blocked=blocked, force=True)
-        self._ledger.append_scored(*producer.last_number())
+        self._ledger.append_scored(self._producer.id, self._producer.last)
         self._ledger.sync()
         self._ledger.close()
         self._closed = True
@@ -158,7 +159,7 @@ class Settler:
             ledger = Ledger(self._root / "ledger" / f"{self._spool.name}-late{SUFFIX}")
             try:
                 self._write_refused(ledger)
-                ledger.append_scored(*producer.last_number())
+                ledger.append_scored(self._producer.id, self._producer.last)
             finally:
                 ledger.close()
 
