@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from errno import EDQUOT, ENOSPC
 from typing import NamedTuple
 
 from scorespan.delivery.batch import Ready, dead_letter, read_items
@@ -235,6 +236,8 @@ class Sender:
                 self._log.warning(
                     "write", "what became of records cannot be written down: %s", error.strerror
                 )
+                if error.errno in {ENOSPC, EDQUOT}:
+                    self._settler.make_room()
                 self._wait(self._backoff(attempt))
             else:
                 return

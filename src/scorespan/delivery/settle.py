@@ -138,6 +138,10 @@ class Settler:
             "outcomes": self.counts,
         }
 
+    def make_room(self) -> None:
+        """The disk took nothing: have the spool free what it can."""
+        self._spool.make_room()
+
     def close(self, *, blocked: str | None) -> None:
         """Write down what is left to write, and close the ledger."""
         self.write_status(blocked=blocked, force=True)

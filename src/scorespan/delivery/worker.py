@@ -145,6 +145,7 @@ class DeliveryWorker:
             return False
         if due:
             started = self._clock()
+            self._spool.keep_ballast()
             self._spool.recount()
             # Many dead letters take long to count: at most one part in fifty of the time.
             took = self._clock() - started

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scorespan.errors import SpoolFullError
+from scorespan.spool.ballast import FOLDER, Ballast
 from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.frames import HEAD_SIZE
 from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReading
@@ -83,6 +84,8 @@ class Spool:
         self._own = self._reader(self._owned.path, self._writer.extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
         self.orphans_left = False
+        self._ballast = Ballast(root)
+        self._starved = False
 
     @property
     def path(self) -> Path:
@@ -108,10 +111,12 @@ class Spool:
         """Write one entry; when this returns it survives the death of the process.
 
         Raises:
-            SpoolFullError: the bound is reached; nothing was kept.
+            SpoolFullError: the bound is reached or the disk is full; nothing was kept.
             SpoolClosedError: after `close`.
             SpoolError: the file could not be written; nothing was kept.
         """
+        if self._starved:
+            raise SpoolFullError("the disk is full; what is there is delivered first")
         length = sum(map(len, pieces))
         held = self._others + self._writer.written - self._removed + HEAD_SIZE + length
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
@@ -174,10 +179,24 @@ class Spool:
                 taken.append(directory)
         return taken
 
+    def make_room(self) -> None:
+        """The disk is full: take nothing new, and give up the ballast for what must be written."""
+        self._starved = True
+        self._ballast.give_up()
+        # What is settled in the segment that is being written can go only when it is closed.
+        self._writer.roll_soon()
+
+    def keep_ballast(self) -> None:
+        """Keep the ballast where there is room for it; without it nothing new is taken."""
+        self._starved = not self._ballast.keep()
+        if self._starved:
+            self._log.warning("ballast", "the disk is nearly full: new records are refused")
+
     def recount(self) -> None:
         """Look at what the root holds: other processes put and remove, too."""
         # The ledger is no backlog: it grows with what was delivered, and must not stop the rest.
-        self._others = bytes_under(self.root, without=(self.path, self.root / "ledger"))
+        aside = (self.path, self.root / "ledger", self.root / FOLDER)
+        self._others = bytes_under(self.root, without=aside)
 
     def close(self) -> None:
         """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent.

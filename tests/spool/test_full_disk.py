@@ -1,0 +1,91 @@
+"""A disk that is full to the last byte: nothing is lost, and it is drained from within."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scorespan.conversion.span import ScoringSpan
+from scorespan.intake import Intake
+from scorespan.reconcile import read_account
+from scorespan.settings import Settings
+from scorespan.spool.ballast import Ballast
+from scorespan.testing import Answer, ScriptedMart
+
+SPAN = ScoringSpan(
+    request=b'{"fields": ["a"], "values": [["' + b"x" * 2000 + b'"]]}',
+    response=b'{"fields": ["p"], "values": [[0]]}',
+    trace_id="0" * 32,
+)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "scorespan-test", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        if os.environ.get("CI") and os.geteuid() == 0:
+            pytest.fail(f"a small disk is needed where CI is set: {done.stderr}")
+        pytest.skip("no right to mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Write until there is no byte left."""
+    descriptor = os.open(folder / "others", os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(descriptor, bytes(4096))
+    except OSError:
+        os.close(descriptor)
+
+
+def test_a_disk_that_the_spool_has_filled_is_drained(small_disk: Path, scripted_mart: ScriptedMart):
+    """What was taken is delivered, what was not is counted, and then there is room again."""
+    scripted_mart.answers.extend([Answer(503)] * 10_000)
+    settings = {**scripted_mart.settings, "spool_dir": small_disk / "spool", "shutdown_seconds": 1}
+    intake = Intake(Settings.load(settings, {}))
+    taken, refused = set(), 0
+    number = 0
+    while refused < 50:
+        number += 1
+        span = SPAN._replace(scoring_id=str(number))
+        if intake.accept(span):
+            taken.add(str(number))
+        else:
+            refused += 1
+    fill(small_disk)
+    assert shutil.disk_usage(small_disk).free == 0
+    scripted_mart.answers.clear()
+    assert intake.flush(60)
+    assert set(scripted_mart.stored) == taken
+    intake._delivery._spool.keep_ballast()
+    assert intake.accept(SPAN._replace(scoring_id="after"))
+    assert intake.flush(60)
+    intake.close()
+    account = read_account(small_disk / "spool")
+    assert account.totals["stored"] == len(taken) + 1
+    assert account.totals["refused"] == refused
+    assert account.missing == []
+
+
+def test_the_ballast_is_kept_only_where_there_is_room(small_disk: Path):
+    """It leaves as much free as it takes; given up, its space is the disk's."""
+    ballast = Ballast(small_disk)
+    free = shutil.disk_usage(small_disk).free
+    assert ballast.keep()
+    assert ballast.keep()
+    assert free - shutil.disk_usage(small_disk).free >= 1024 * 1024
+    ballast.give_up()
+    assert shutil.disk_usage(small_disk).free >= free - 65536
+    (small_disk / "others").write_bytes(b"x" * 7 * 1024 * 1024)
+    assert not ballast.keep()
