@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scorespan.errors import SettingsError
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
-from scorespan.spool.root import directories
+from scorespan.spool.root import directories, is_owned
 from scorespan.testing import Answer, ScriptedMart
 
 SPAN = ScoringSpan(
@@ -88,6 +89,33 @@ def test_wrong_settings_raise_before_anything_is_opened(tmp_path: Path):
     with pytest.raises(SettingsError, match="SCORESPAN_DATA_MART_URL"):
         Intake(Settings.load({"spool_dir": tmp_path / "root"}, {}))
     assert not (tmp_path / "root").exists()
+
+
+def test_a_mart_that_hangs_keeps_the_spool_until_it_has_answered(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """Closing does not wait for it; what is open is closed by the worker when the answer comes."""
+    settings = {**scripted_mart.settings, "spool_dir": tmp_path, "shutdown_seconds": 0}
+    intake = Intake(Settings.load(settings, {}))
+    answer = scripted_mart.answer_post
+    held = threading.Event()
+
+    def hang(body: bytes) -> Answer:
+        held.wait(30)
+        return answer(body)
+
+    scripted_mart.answer_post = hang
+    intake.accept(span(1))
+    intake._delivery._spool.arrived.set()
+    while not scripted_mart.authorizations:
+        intake.flush(0.01)
+    intake.close()
+    (directory,) = directories(tmp_path)
+    assert is_owned(directory)
+    held.set()
+    intake._delivery._worker._thread.join(30)
+    assert directories(tmp_path) == []
+    assert read_account(tmp_path).totals["stored"] == 1
 
 
 def run(script: str, mart: ScriptedMart, spool_dir: Path) -> str:

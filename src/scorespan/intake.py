@@ -82,10 +82,7 @@ class Intake:
         with self._lock:
             closed, self._closed = self._closed, True
         if self._delivery is not None and not closed:
-            try:
-                self._delivery.close(self.settings.shutdown_seconds)
-            except OSError as error:
-                self._log.warning("close", "the spool was not closed: %s", error)
+            self._delivery.close(self.settings.shutdown_seconds)
 
     def _completed(self, span: ScoringSpan) -> ScoringSpan:
         """The span with ids from the settings and a number of ours where it has none."""

@@ -26,6 +26,7 @@ class Delivery:
     """
 
     def __init__(self, settings: Settings, root: Path, log: RepeatedLog) -> None:
+        self._log = log
         self._client = MartClient(settings)
         with ExitStack() as undo:
             undo.callback(self._client.close)
@@ -45,6 +46,7 @@ class Delivery:
                 self._spool,
                 self._settler,
                 lambda stop: Sender(self._client, self._settler, stop, log=log),
+                at_end=self._close_all,
                 log=log,
             )
             self._worker.start()
@@ -64,16 +66,22 @@ class Delivery:
     def close(self, drain_seconds: float) -> None:
         """Drain for at most so many seconds, then close; the rest is on disk.
 
-        Raises:
-            OSError: something could not be written down; what was put is on disk all the same.
+        Where the worker hangs at an answer, it closes what is open when that has come.
         """
-        if self._worker.stop(drain_seconds):
+        if not self._worker.stop(drain_seconds):
+            try:
+                self._settler.write_late()
+            except OSError as error:
+                self._log.warning("close", "the ledger was not written: %s", error.strerror)
+
+    def _close_all(self) -> None:
+        try:
             self._settler.close(blocked=self._worker.blocked)
             self._spool.close()
+        except OSError as error:
+            self._log.warning("close", "the spool was not closed: %s", error.strerror)
+        finally:
             self._client.close()
-        else:
-            # The worker hangs at an answer and keeps what it holds until the process ends.
-            self._settler.write_late()
 
     def abandon(self) -> None:
         """Drop what is open without touching a file: for a forked child, whose parent owns it."""

@@ -28,6 +28,7 @@ class DeliveryWorker:
         spool: what to deliver.
         settler: writes down what became of an entry.
         sender: made from the event that stops it.
+        at_end: called by the thread when it ends, however late that is.
         log: where faults are reported.
         linger: seconds to wait for a batch to fill.
         clock: seconds that only grow.
@@ -39,6 +40,7 @@ class DeliveryWorker:
         settler: Settler,
         sender: Callable[[threading.Event], Sender],
         *,
+        at_end: Callable[[], None] = lambda: None,
         log: RepeatedLog | None = None,
         linger: float = LINGER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -47,6 +49,7 @@ class DeliveryWorker:
         self._settler = settler
         self._stop = threading.Event()
         self._sender = sender(self._stop)
+        self._at_end = at_end
         self._log = log or RepeatedLog()
         self._linger = linger
         self._clock = clock
@@ -93,7 +96,7 @@ class DeliveryWorker:
 
         Returns:
             Whether the thread has ended. It has not where a request is still without an answer;
-            then the spool must be left to it until the process ends.
+            the spool is its own until then.
         """
         deadline = self._clock() + drain_seconds
         if drain_seconds > 0:
@@ -112,6 +115,7 @@ class DeliveryWorker:
                 self._spool.arrived.clear()
                 if not self._stop.is_set():
                     self._hurry.wait(timeout=self._linger)
+        self._at_end()
 
     def _pass(self) -> None:
         """Deliver what is in the spool now."""
