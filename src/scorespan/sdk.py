@@ -44,7 +44,38 @@ _UNLIMITED = SpanLimits(
 )
 
 
-class ScoringSpanProcessor(SpanProcessor):
+class _Door:
+    """What processor and exporter share: an intake, and a guard before it."""
+
+    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
+        self._intake = intake or Intake(Settings.load(settings))
+        self._log = RepeatedLog()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._intake.settings
+
+    def _take(self, span: ReadableSpan) -> bool:
+        """Put the span in the spool if it is a scoring span; false where it was not taken."""
+        try:
+            scoring_span = read_sdk(span)
+            return scoring_span is None or self._intake.accept(scoring_span)
+        except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
+            # The type alone: the text of a foreign error may hold a payload value.
+            self._log.warning("take", "a span was not taken: %s", type(error).__name__)
+            return False
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Deliver what was put; false where that took longer. Nothing is lost by that."""
+        return self._intake.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Drain for the configured time; the rest stays on disk for the next start."""
+        self._intake.close()
+
+
+class ScoringSpanProcessor(_Door, SpanProcessor):
     """Puts every scoring span that ends into the spool, on the thread that ends it.
 
     The recommended door: `on_end` returns when the entry is written, and a full queue of spans
@@ -58,38 +89,15 @@ class ScoringSpanProcessor(SpanProcessor):
         SettingsError: a setting is missing or wrong.
     """
 
-    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
-        self._intake = intake or Intake(Settings.load(settings))
-        self._log = RepeatedLog()
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        return self._intake.settings
-
     def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
         """Nothing: a scoring span is known by what it holds when it ends."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Put the span in the spool if it is a scoring span. Never raises."""
-        try:
-            scoring_span = read_sdk(span)
-            if scoring_span is not None:
-                self._intake.accept(scoring_span)
-        except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
-            # The type alone: the text of a foreign error may hold a payload value.
-            self._log.warning("on_end", "a span was not taken: %s", type(error).__name__)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Deliver what was put; false where that took longer. Nothing is lost by that."""
-        return self._intake.flush(timeout_millis / 1000)
-
-    def shutdown(self) -> None:
-        """Drain for the configured time; the rest stays on disk for the next start."""
-        self._intake.close()
+        self._take(span)
 
 
-class PayloadSpanExporter(SpanExporter):
+class PayloadSpanExporter(_Door, SpanExporter):
     """The span exporter, for `OTEL_TRACES_EXPORTER=scorespan` and for the convention.
 
     The SDK's batch processor stands before it, which drops spans when its queue is full; where you
@@ -102,30 +110,10 @@ class PayloadSpanExporter(SpanExporter):
         SettingsError: a setting is missing or wrong.
     """
 
-    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
-        self._intake = intake or Intake(Settings.load(settings))
-        self._log = RepeatedLog()
-
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Put the scoring spans among these in the spool; one that fails does not stop the rest."""
-        taken = True
-        for span in spans:
-            try:
-                scoring_span = read_sdk(span)
-                if scoring_span is not None:
-                    taken = self._intake.accept(scoring_span) and taken
-            except Exception as error:  # noqa: BLE001 - one span's fault is not the batch's
-                taken = False
-                self._log.warning("export", "a span was not taken: %s", type(error).__name__)
-        return SpanExportResult.SUCCESS if taken else SpanExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Deliver what was put; false where that took longer. Nothing is lost by that."""
-        return self._intake.flush(timeout_millis / 1000)
-
-    def shutdown(self) -> None:
-        """Drain for the configured time; the rest stays on disk for the next start."""
-        self._intake.close()
+        taken = [self._take(span) for span in spans]
+        return SpanExportResult.SUCCESS if all(taken) else SpanExportResult.FAILURE
 
 
 class PrivateIdGenerator(IdGenerator):
@@ -177,9 +165,9 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     Raises:
         SettingsError: names the variable that is missing or wrong. Nothing was changed.
 
-    Called again, it ends the former configuration first. Nothing is opened before the first
-    scoring of a process, so it may be called before a fork. With `OTEL_SDK_DISABLED=true` it
-    switches nothing on and says so.
+    Called again, it takes the place of the former configuration, which then drains. Nothing is
+    opened before the first scoring of a process, so it may be called before a fork. With
+    `OTEL_SDK_DISABLED=true` it switches nothing on and says so.
     """
     global _configured
     if exporter is not None and settings:

@@ -94,9 +94,9 @@ def test_an_orphan_of_another_route_stays(root: Path):
 def test_a_killed_process_leaves_an_orphan(root: Path):
     """After SIGKILL the kernel has let go of the directory."""
     script = (
-        "import sys, time; from pathlib import Path; from scorespan.spool.root import *;"
+        "import signal; from pathlib import Path; from scorespan.spool.root import *;"
         f"d = create_directory(Path({str(root)!r}), Route(*{tuple(ROUTE)!r}));"
-        "print(d.path.name, flush=True); time.sleep(60)"
+        "print(d.path.name, flush=True); signal.pause()"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as it:
         name = it.stdout.readline().strip()

@@ -11,7 +11,7 @@ import requests
 from opentelemetry import context
 from requests.adapters import HTTPAdapter
 
-from scorespan.delivery.auth import NoAuth, TokenSource
+from scorespan.delivery.auth import NoAuth, TokenSource, token_url
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
 from scorespan.errors import DeliveryError, TokenError
 from scorespan.settings import Settings, on_loopback
@@ -38,7 +38,7 @@ class MartClient:
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
         self._session = requests.Session()
         self._verify = str(settings.ca_file) if settings.ca_file else True
-        if on_loopback(settings.data_mart_url or ""):
+        if any(map(on_loopback, (settings.data_mart_url or "", token_url(settings)))):
             # A proxy of the environment would carry to another machine what plain http is
             # allowed for because it stays on this one.
             self._session.trust_env = False
