@@ -24,6 +24,7 @@ FLOOR = {
     "record",
     "settings",
     "telemetry",
+    "threads",
 }
 
 # What each part may import of scorespan, beside the floor. Parts nearer the ground come first.

@@ -8,7 +8,6 @@ nothing to share.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from typing import Any
@@ -22,6 +21,7 @@ from scorespan.settings import Settings
 from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 _OPEN_SECONDS = 1.0
 _MOST_REFUSED_BEFORE = 10_000
@@ -41,7 +41,7 @@ class Intake:
         self.root = settings.spool_dir or default_root()
         prepare_root(self.root)
         self._log = RepeatedLog()
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._delivery: Delivery | None = None
         self._open_again = 0.0
         self._refused_before: list[LedgerItem] = []
@@ -132,7 +132,7 @@ class Intake:
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._log = RepeatedLog()
         self._refused_before = []
         self._open_again = 0.0

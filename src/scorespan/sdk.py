@@ -6,7 +6,6 @@ import atexit
 import logging
 import os
 import random
-import threading
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -30,6 +29,7 @@ from scorespan.errors import SettingsError
 from scorespan.intake import Intake
 from scorespan.settings import Settings
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 _logger = logging.getLogger("scorespan")
 _UNLIMITED = SpanLimits(
@@ -146,7 +146,7 @@ class PrivateIdGenerator(IdGenerator):
 _ids = PrivateIdGenerator()
 os.register_at_fork(after_in_child=_ids.reseed)
 
-_lock = threading.Lock()
+_lock = native.Lock()
 _configured: TracerProvider | None = None
 
 

@@ -181,6 +181,18 @@ class Settings:
         "for root `/var/lib/scorespan`",
     )
     spool_max_bytes: int = _setting(_bytes, 4 * 1024**3, "bound of the spool, in bytes")
+    spool_min_free_bytes: int | None = _setting(
+        _count,
+        None,
+        "free space of the disk below which new records are refused; "
+        "unset: the smaller of 1 GiB and 5 % of the disk",
+    )
+    sync: str = _setting(
+        _one_of("written", "durable"),
+        "written",
+        "`written`: a scoring returns when its record is written, which is synced within 50 ms; "
+        "`durable`: it returns when the record is synced",
+    )
     full_wait_ms: int = _setting(
         _count, 0, "how long a scoring may wait for room in a full spool, in ms"
     )

@@ -8,7 +8,6 @@ IBM's hosted addresses use IBM's own token service; every other data mart brings
 from __future__ import annotations
 
 import base64
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ import requests
 from scorespan.delivery.retry import retry_after
 from scorespan.errors import TokenError
 from scorespan.settings import Secret, Settings
+from scorespan.threads import native
 
 _CLOUD = "https://iam.cloud.ibm.com/identity/token"
 _TEST_CLOUD = "https://iam.test.cloud.ibm.com/identity/token"
@@ -72,7 +72,7 @@ class TokenSource:
         self._session = session
         self._clock = clock
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
+        self._lock = native.Lock()
         self._token: str | None = None
         self._renew_at = 0.0
 

@@ -37,6 +37,8 @@ class Delivery:
                 ),
                 max_bytes=settings.spool_max_bytes,
                 full_wait=settings.full_wait_ms / 1000,
+                min_free=settings.spool_min_free_bytes,
+                durable=settings.sync == "durable",
                 log=log,
             )
             undo.callback(self._spool.close)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from errno import EDQUOT, ENOSPC
@@ -30,6 +29,7 @@ from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
 from scorespan.spool.reader import Entry
 from scorespan.telemetry import RepeatedLog, logger
+from scorespan.threads import native
 
 _LONGEST_SILENCE = 1.0
 
@@ -66,7 +66,7 @@ class Sender:
         self,
         client: MartClient,
         settler: Settler,
-        stop: threading.Event,
+        stop: native.Event,
         *,
         log: RepeatedLog,
         waits: Waits | None = None,

@@ -7,7 +7,6 @@ between repeats a step; it never skips one.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +30,7 @@ from scorespan.spool.ledger import (
 from scorespan.spool.root import bytes_under
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 STATUS_FILE = "status.json"
 STATUS_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Settler:
         self._producer = producer.current()
         self._status_due = 0.0
         self._refused: deque[LedgerItem] = deque(maxlen=_MOST_REFUSED)
-        self._late = threading.Lock()
+        self._late = native.Lock()
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from scorespan.delivery.sender import Sender, Stopping
 from scorespan.delivery.settle import Settler
 from scorespan.spool.spool import ADOPT_SECONDS, Spool
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 BATCH_BYTES = 1024 * 1024
 BATCH_RECORDS = 1000
@@ -38,7 +38,7 @@ class DeliveryWorker:
         self,
         spool: Spool,
         settler: Settler,
-        sender: Callable[[threading.Event], Sender],
+        sender: Callable[[native.Event], Sender],
         *,
         at_end: Callable[[], None] = lambda: None,
         log: RepeatedLog | None = None,
@@ -47,19 +47,19 @@ class DeliveryWorker:
     ) -> None:
         self._spool = spool
         self._settler = settler
-        self._stop = threading.Event()
+        self._stop = native.Event()
         self._sender = sender(self._stop)
         self._at_end = at_end
         self._log = log or RepeatedLog()
         self._linger = linger
         self._clock = clock
-        self._hurry = threading.Event()
-        self._idle = threading.Condition()
+        self._hurry = native.Event()
+        self._idle = native.Condition()
         self._passes = 0
         self._flushing = 0
         self._next_adoption = 0.0
         self._faults = 0
-        self._thread = threading.Thread(target=self._run, name="scorespan-deliver", daemon=True)
+        self._thread = native.Thread(target=self._run, name="scorespan-deliver", daemon=True)
 
     @property
     def blocked(self) -> str | None:

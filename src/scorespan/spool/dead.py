@@ -24,7 +24,7 @@ class DeadLetter(NamedTuple):
 
     `place` is where it stood in the spool, and names its file: written again, it is one letter.
     `code` is a stable word, `reason` a sentence; `status` and `answer` are the data mart's, where
-    it was asked.
+    it was asked; `route` is where the entry was to go.
     """
 
     entry: bytes
@@ -39,6 +39,7 @@ class DeadLetter(NamedTuple):
     deployment_id: str | None = None
     producer_id: str | None = None
     sequence: int | None = None
+    route: tuple[str, ...] | None = None
 
 
 def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:

@@ -31,11 +31,16 @@ class SegmentReading:
 
 
 class Entry(NamedTuple):
-    """A claimed entry: `sequence` names it in the segment that is being read."""
+    """A claimed entry: `sequence` names it in the segment that is being read.
+
+    A `damaged` one stands for bytes that are no entry: `body` is those bytes, and `sequence` their
+    negative offset in the file.
+    """
 
     reading: SegmentReading
     sequence: int
     body: bytes
+    damaged: bool = False
 
 
 class Extent(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from scorespan.spool.root import (
 )
 from scorespan.spool.writer import SEGMENT_BYTES, DirectoryWriter
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 ADOPT_SECONDS = 5.0
 MOST_ADOPTED = 8
@@ -45,6 +45,8 @@ class Spool:
         route: where the entries go; only orphans of the same route are adopted.
         max_bytes: bound of the root, in bytes.
         full_wait: seconds that a put may wait for room.
+        min_free: bytes of the disk that must stay free; None: the smaller of 1 GiB and 5 % of it.
+        durable: whether a put returns only when its entry is synced.
         log: where faults are reported.
 
     Attributes:
@@ -60,6 +62,8 @@ class Spool:
         *,
         max_bytes: int,
         full_wait: float = 0.0,
+        min_free: int | None = None,
+        durable: bool = False,
         log: RepeatedLog | None = None,
     ) -> None:
         self.root = root
@@ -71,7 +75,7 @@ class Spool:
         self._others = 0
         self._removed = 0
         self.damaged_bytes = 0
-        self._room = threading.Condition()
+        self._room = native.Condition()
         self._closed = False
         self._owned = create_directory(root, route)
         header = {"owner": self.name, "route": list(route)}

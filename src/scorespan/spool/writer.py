@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from errno import ENOENT
@@ -14,6 +13,7 @@ from scorespan.spool.dead import sync_folder
 from scorespan.spool.reader import Extent
 from scorespan.spool.segment import SUFFIX, SegmentWriter
 from scorespan.telemetry import RepeatedLog
+from scorespan.threads import native
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 60.0
@@ -45,9 +45,9 @@ class DirectoryWriter:
         self._header = header
         self._log = log
         self.written = 0
-        self.arrived = threading.Event()
+        self.arrived = native.Event()
         # Reentrant: a signal handler or a finalizer may score in the middle of an append.
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._numbers = itertools.count(1)
         self._segment = self._new_segment(1)
         self._opened = time.monotonic()
@@ -56,9 +56,9 @@ class DirectoryWriter:
         self._roll_asked = False
         self.gone = False
         self._closed = False
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scorespan-sync", daemon=True)
+        self._wake = native.Event()
+        self._stop = native.Event()
+        self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
         self._thread.start()
 
     def append(self, pieces: Sequence[bytes], length: int) -> None:
