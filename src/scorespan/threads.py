@@ -1,0 +1,111 @@
+"""Threads of the operating system, and locks between them.
+
+Our workers must be real threads wherever they run: as greenlets they would stop while a greenlet
+of the application computes, and wait for the data mart on the application's hub. Modules of ours
+take `native` for `threading`. It is that module, unless gevent or eventlet has patched it: then it
+is another copy of it, over what was there before. Which one is asked at each use, because gunicorn
+patches its workers after the application was imported.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+__all__ = ["native", "wait_apart"]
+
+_Result = TypeVar("_Result")
+_SENTINEL = "_set_sentinel"
+
+
+def wait_apart(call: Callable[[], _Result]) -> _Result:
+    """What a call that waits returns; under gevent the other greenlets run meanwhile.
+
+    Not for a call that may raise: gevent would print that.
+    """
+    monkey = _gevent_monkey()
+    if monkey is None:
+        return call()
+    result: _Result = sys.modules["gevent"].get_hub().threadpool.apply(call)
+    return result
+
+
+def _gevent_monkey() -> Any:
+    """The patching of gevent, where it has patched `threading`."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey if monkey is not None and monkey.is_module_patched("threading") else None
+
+
+def _threading() -> ModuleType:
+    monkey = _gevent_monkey()
+    if monkey is not None:
+        return _under_gevent(monkey.get_original)
+    patcher = sys.modules.get("eventlet.patcher")
+    if patcher is not None and patcher.is_monkey_patched("thread"):
+        return patcher.original("threading")  # type: ignore[no-any-return]  # eventlet has no types
+    return threading
+
+
+class _Originals:
+    """A module as it was before it was patched."""
+
+    def __init__(self, name: str, original: Callable[[str, str], Any]) -> None:
+        self._name = name
+        self._original = original
+
+    def __getattr__(self, item: str) -> Any:
+        # The copy makes a main thread at once. Given the real sentinel, that would take from the
+        # standard module's one what tells others of the thread's end.
+        return self._original(self._name, "allocate_lock" if item == _SENTINEL else item)
+
+
+@functools.cache
+def _under_gevent(original: Callable[[str, str], Any]) -> ModuleType:
+    """The standard module executed once more, with the originals wherever it imports."""
+
+    def import_original(name: str, *arguments: Any, **options: Any) -> Any:
+        if name in {"_thread", "time"}:
+            return _Originals(name, original)
+        return builtins.__import__(name, *arguments, **options)
+
+    spec = importlib.util.find_spec("threading")
+    if spec is None or spec.loader is None:
+        raise ImportError("there is no module `threading`")
+    copy: Any = importlib.util.module_from_spec(spec)
+    copy.__builtins__ = {**vars(builtins), "__import__": import_original}
+    spec.loader.exec_module(copy)
+    if hasattr(copy, _SENTINEL):  # gone in Python 3.13
+        setattr(copy, _SENTINEL, original("_thread", _SENTINEL))
+
+    class Thread(copy.Thread):  # type: ignore[misc]  # made at run time
+        """A thread whose patched sockets wait on a hub of its own, which ends with it."""
+
+        def run(self) -> None:
+            hub = sys.modules["gevent"].get_hub()
+            # The usual one looks names up in more threads, which nobody can start at exit.
+            hub.resolver = importlib.import_module("gevent.resolver.blocking").Resolver(hub)
+            try:
+                super().run()
+            finally:
+                hub.destroy(destroy_loop=True)
+
+    copy.Thread = Thread
+    return copy  # type: ignore[no-any-return]  # made at run time
+
+
+class _Native(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_threading(), name)
+
+
+if TYPE_CHECKING:
+    import threading as native
+else:
+    native = _Native("native")
