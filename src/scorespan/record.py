@@ -28,14 +28,19 @@ MAX_SCORING_ID = 56
 STATUS_OK = "ok"
 STATUS_ERROR = "error"
 
-Body: TypeAlias = bytes | Mapping[str, object]
-"""A request or response: JSON text (kept byte for byte) or a mapping that is encoded when sent."""
+Body: TypeAlias = bytes | memoryview | Mapping[str, object]
+"""A request or response: JSON text (kept byte for byte) or a mapping that is encoded when sent.
+
+A view is opaque: text that nobody has parsed, too large to be copied.
+"""
 
 
 def body_text(body: Body | None) -> bytes:
     """JSON text of a body: unchanged where it is text already; `null` for none."""
     if isinstance(body, bytes):
         return body
+    if isinstance(body, memoryview):
+        return bytes(body)
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -86,6 +91,11 @@ class PayloadRecord(NamedTuple):
         return self.status == STATUS_ERROR
 
     @property
+    def opaque(self) -> bool:
+        """Whether nobody has parsed the bodies; such a record is sent alone, in pieces."""
+        return isinstance(self.request, memoryview)
+
+    @property
     def content_hash(self) -> str:
         """The record's hash; see `content_hash`."""
         return content_hash(body_text(self.request), body_text(self.response), self.status)
@@ -108,6 +118,27 @@ class PayloadRecord(NamedTuple):
             "request": orjson.Fragment(body_text(self.request)),
             "response": orjson.Fragment(body_text(self.response)),
         }
+        return self._with_optional(members, extras=extras)
+
+    def wire_pieces(self, *, extras: bool) -> list[bytes | memoryview]:
+        """The JSON list of this record alone, in pieces: the bodies are not copied."""
+        members = self._with_optional(
+            {
+                "subscription_id": self.subscription_id,
+                "deployment_id": self.deployment_id,
+                "scoring_id": self.scoring_id,
+                "scoring_timestamp": self.scoring_timestamp,
+            },
+            extras=extras,
+        )
+        request, response = (
+            body if isinstance(body, memoryview) else body_text(body)
+            for body in (self.request, self.response)
+        )
+        head = b"[" + orjson.dumps(members)[:-1] + b',"request":'
+        return [head, request, b',"response":', response, b"}]"]
+
+    def _with_optional(self, members: dict[str, object], *, extras: bool) -> dict[str, object]:
         if self.binding_id is not None:
             members["binding_id"] = self.binding_id
         if self.response_time is not None:

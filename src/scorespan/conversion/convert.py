@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime, timedelta
 
 from scorespan import attributes, dialects
-from scorespan.conversion.span import ScoringSpan
+from scorespan.conversion.span import OPAQUE_BYTES, ScoringSpan
 from scorespan.errors import ConversionError
 from scorespan.record import (
     GENERIC_DEPLOYMENT,
@@ -45,7 +45,12 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
         or span.start_time not in _CALENDAR
     ):
         return _reason(span)
-    bodies = dialects.read(span.dialect, request, response)
+    if len(request) + len(response or b"") > OPAQUE_BYTES:
+        view = None if response is None else memoryview(response)
+        bodies = dialects.read_opaque(span.dialect, memoryview(request), view)
+    else:
+        text = None if response is None else bytes(response)
+        bodies = dialects.read(span.dialect, bytes(request), text)
     if isinstance(bodies, ConversionError):
         return bodies
     notes = (span.notes or ()) + bodies.notes
@@ -150,7 +155,7 @@ def _error(span: ScoringSpan) -> tuple[dict[str, object], tuple[str, ...]]:
     error: dict[str, object] = {"type": span.error_type, "message": span.error_message}
     if span.response is None:
         return error, ()
-    error["response"] = span.response[:_KEPT_ANSWER].decode("utf-8", "replace")
+    error["response"] = bytes(span.response[:_KEPT_ANSWER]).decode("utf-8", "replace")
     if len(span.response) <= _KEPT_ANSWER:
         return error, ()
     return error, (f"response: {_KEPT_ANSWER} of {len(span.response)} bytes kept",)

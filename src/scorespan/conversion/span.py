@@ -11,13 +11,15 @@ Encoding of one entry, all integers little-endian::
 meta is a JSON list of the other fields in the order of `ScoringSpan`. Fields are only ever added at
 its end: an older reader leaves them out, a newer one has defaults for those that are not there.
 
-Bodies are spliced in as they are, never parsed: a cut or broken body is still an entry.
+Bodies are spliced in as they are, never parsed: a cut or broken body is still an entry. Bodies of
+more than `OPAQUE_BYTES` together stay slices of the entry, uncopied, and are never parsed at all.
 """
 
 from __future__ import annotations
 
+import json
 import struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -28,17 +30,20 @@ _HEAD = struct.Struct("<BIII")
 _ABSENT = 0xFFFFFFFF
 MAX_BODY = _ABSENT - 1
 """Longest body in bytes that an entry can hold."""
+OPAQUE_BYTES = 8 * 1024 * 1024
+"""Request and response of more bytes than this together are opaque: sent on without a parse."""
 
 
 class ScoringSpan(NamedTuple):
     """One scoring span, whichever door it came through.
 
-    Bodies are UTF-8 text, or whatever bytes were there. `start_time` and `end_time` are
-    nanoseconds since the epoch; `problems` say which attributes could not be read and why.
+    Bodies are UTF-8 text, or whatever bytes were there; views where they are slices of a large
+    entry. `start_time` and `end_time` are nanoseconds since the epoch; `problems` say which
+    attributes could not be read and why.
     """
 
-    request: bytes | None = None
-    response: bytes | None = None
+    request: bytes | memoryview | None = None
+    response: bytes | memoryview | None = None
     name: str = ""
     trace_id: str = ""
     span_id: str = ""
@@ -94,6 +99,13 @@ _KINDS: dict[str, Any] = {
 }
 _META_KINDS: list[Any] = [_KINDS.get(name, (str, _NONE)) for name in ScoringSpan._fields[_BODIES:]]
 
+_FRAME_HEAD = 22
+"""Bytes of a frame in the spool before its entry."""
+_SALVAGED = 64 * 1024
+"""Bytes of a damaged entry that are looked at for its meta."""
+_JSON = json.JSONDecoder()
+_INT64 = 2**63
+
 # Neighbours mostly have the same fields set: types that were right once need no second look.
 _plain_kinds: tuple[type, ...] = ()
 
@@ -111,7 +123,8 @@ def encode(span: ScoringSpan) -> list[bytes]:
         _ABSENT if request is None else len(request),
         _ABSENT if response is None else len(response),
     )
-    return [head + meta, request or b"", response or b""]
+    # A view is as good for a gathering write; doors bring bytes.
+    return [head + meta, cast("bytes", request or b""), cast("bytes", response or b"")]
 
 
 def _escape_surrogates(value: Any) -> Any:
@@ -123,7 +136,7 @@ def _escape_surrogates(value: Any) -> Any:
 
 
 def decode(entry: bytes) -> ScoringSpan:
-    """The span of an entry.
+    """The span of an entry; bodies of more than `OPAQUE_BYTES` are views that keep it alive.
 
     Raises:
         SpoolDamagedError: these bytes are no entry, or one of a newer version.
@@ -151,9 +164,42 @@ def decode(entry: bytes) -> ScoringSpan:
                 _plain_kinds = kinds
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
-    request = None if request_length == _ABSENT else entry[meta_end:request_end]
-    response = None if response_length == _ABSENT else entry[request_end:response_end]
+    large = response_end - meta_end > OPAQUE_BYTES
+    held: bytes | memoryview = memoryview(entry) if large else entry
+    request = None if request_length == _ABSENT else held[meta_end:request_end]
+    response = None if response_length == _ABSENT else held[request_end:response_end]
     return ScoringSpan._make((request, response, *meta))
+
+
+def salvage(damaged: bytes) -> ScoringSpan:
+    """What can still be read of the span in a damaged frame, without its bodies. Never raises.
+
+    A field is given where it has its type; one that damage has hit may have another value.
+
+    Args:
+        damaged: bytes from the frame's head on.
+    """
+    start = _FRAME_HEAD + _HEAD.size
+    text = bytes(damaged[start : start + _SALVAGED]).decode("utf-8", "replace")
+    fields = list(_DEFAULTS)
+    if text[:1] != "[":
+        return ScoringSpan()
+    position = 1
+    for place, kind in enumerate(_META_KINDS):
+        try:
+            value, position = _JSON.raw_decode(text, position)
+            if place in _LISTS and value is not None:
+                value = _texts(value)
+        except (ValueError, TypeError, RecursionError):
+            break
+        # In JSON true is no number, in Python it is one.
+        fits = isinstance(value, kind) and (type(value) is not bool or kind is bool)
+        if fits and not (type(value) is int and abs(value) >= _INT64):
+            fields[place] = _escape_surrogates(value) if type(value) is str else value
+        if text[position : position + 1] != ",":
+            break
+        position += 1
+    return ScoringSpan._make((None, None, *fields))
 
 
 def _check(meta: list[Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from scorespan.conversion.convert import convert
-from scorespan.conversion.span import ScoringSpan, decode
+from scorespan.conversion.span import ScoringSpan, decode, salvage
 from scorespan.errors import ConversionError, SpoolDamagedError
 from scorespan.record import GENERIC_DEPLOYMENT, PayloadRecord
 from scorespan.spool.dead import DeadLetter
@@ -43,12 +43,14 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
     unreadable: list[Unreadable] = []
     record: PayloadRecord | ConversionError
     for entry in entries:
+        if entry.damaged:
+            unreadable.append(_damaged(entry))
+            continue
         try:
             span = decode(entry.body)
         except SpoolDamagedError as error:
             damage = ConversionError("damaged", str(error))
-            segment = entry.reading.path
-            nameless = nameless_span(segment, entry.sequence)
+            nameless = nameless_span(entry.reading.path, entry.sequence)
             unreadable.append(Unreadable(entry, nameless, damage))
             continue
         try:
@@ -60,6 +62,18 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
         else:
             ready.append(Ready(entry, span, record))
     return ready, unreadable
+
+
+def _damaged(entry: Entry) -> Unreadable:
+    """Bytes that are no entry, under the record's own name where that can still be read."""
+    segment = entry.reading.path
+    span = salvage(entry.body)
+    if not span.producer_id or is_place(span.producer_id) or (span.sequence or 0) < 1:
+        place = nameless_span(segment, entry.sequence)
+        span = span._replace(producer_id=place.producer_id, sequence=place.sequence)
+    where = f"{segment.parent.name}/{segment.name}"
+    reason = f"{len(entry.body)} bytes at {-entry.sequence} of {where}"
+    return Unreadable(entry, span, ConversionError("damaged", reason))
 
 
 def nameless_span(segment: Path, sequence: int) -> ScoringSpan:
@@ -108,11 +122,12 @@ def dead_letter(  # noqa: PLR0913 - one for each thing that is known of it
     attempts: int = 0,
 ) -> DeadLetter:
     """An entry as a dead letter with this reason."""
-    span = item.span
-    segment = item.entry.reading.path
+    span, entry = item.span, item.entry
+    segment = entry.reading.path
+    place = f"at-{-entry.sequence}" if entry.damaged else str(entry.sequence)
     return DeadLetter(
-        item.entry.body,
-        f"{segment.parent.name}.{segment.stem}.{item.entry.sequence}",
+        entry.body,
+        f"{segment.parent.name}.{segment.stem}.{place}",
         code,
         reason,
         status,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 import requests
 from opentelemetry import context
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from scorespan.delivery.auth import NoAuth, TokenSource, token_url
+from scorespan.delivery.patience import Patience
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
 from scorespan.errors import DeliveryError, TokenError
 from scorespan.settings import Settings, on_loopback
@@ -24,19 +29,57 @@ _SUPPRESS_KEYS = (
 )
 _SHOWN = 500
 _HOSTED_MEMBERS = {"database_configuration", "internal_database"}
+_PIECE = 256 * 1024
+"""Bytes of a body in pieces that are sent in one go, each within the timeout."""
+_MOST_ANSWERED = 1024 * 1024
+"""Bytes of an answer to a post that are read; all that counts stands within them."""
+_KEEP_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
+"""However long an answer may take: that its sender is gone is found out within 30 seconds."""
+
+_Unanswered: TypeAlias = Blocked | Retryable
+
+
+class Pieces:
+    """A body that is sent piece by piece, uncopied; again from the start, where need be."""
+
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._length = sum(map(len, pieces))
+
+    def __len__(self) -> int:
+        """Bytes of the whole body."""
+        return self._length
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for piece in self._pieces:
+            view = memoryview(piece)
+            for start in range(0, len(view), _PIECE):
+                yield view[start : start + _PIECE]
 
 
 class MartClient:
     """Speaks to one data mart over one kept-alive session. Used by one thread at a time.
 
-    Redirects are off, TLS is verified, and nothing of it is traced.
+    Redirects are off, TLS is verified, and nothing of it is traced. How long the answer to a post
+    is waited for follows the answers seen; see `Patience`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         settings.check_delivery()
         self._settings = settings
+        self._clock = clock
+        self._patience = Patience(settings.timeout_seconds)
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _KeepAlive())
         self._verify = str(settings.ca_file) if settings.ca_file else True
         if any(map(on_loopback, (settings.data_mart_url or "", token_url(settings)))):
             # A proxy of the environment would carry to another machine what plain http is
@@ -44,17 +87,15 @@ class MartClient:
             self._session.trust_env = False
         self._tokens = TokenSource(settings, self._session)
 
-    def post_records(self, body: bytes, *, count: int) -> Outcome:
+    def post_records(self, body: bytes | Pieces, *, count: int) -> Outcome:
         """Post one JSON list of records.
 
         Returns:
             What the answer means. No answer at all is Retryable.
         """
         with _untraced():
-            answer = self._answer("POST", "/scoring_payloads", data=body)
-        if not isinstance(answer, requests.Response):
-            return answer
-        return classify(answer.status_code, answer.headers, answer.content, count=count)
+            token = self._token()
+            return self._post(token, body, count) if isinstance(token, str) else token
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """Get JSON below the data mart's address; `path` is empty or begins with a slash.
@@ -81,24 +122,8 @@ class MartClient:
         if self._settings.data_mart_kind is not None:
             return self._settings.data_mart_kind
         with _untraced():
-            answer = self._answer("GET", "")
-        if not isinstance(answer, requests.Response):
-            return answer
-        if answer.status_code == 200:
-            try:
-                details = answer.json()
-            except ValueError:
-                return Blocked("HTTP 200 without JSON: this address does not answer as a data mart")
-            known = set(details) if isinstance(details, dict) else set()
-            if "scorespan" in known:
-                return "scorespan"
-            if known & _HOSTED_MEMBERS:
-                return "openscale"
-            return Blocked("HTTP 200 with other JSON: this address does not answer as a data mart")
-        outcome = classify(answer.status_code, answer.headers, b"", count=0)
-        if isinstance(outcome, (Blocked, Retryable)):
-            return outcome
-        return Blocked(f"HTTP {answer.status_code}: this address does not answer as a data mart")
+            token = self._token()
+            return self._ask_kind(token) if isinstance(token, str) else token
 
     def forget_token(self) -> None:
         """Use a new token for the next request."""
@@ -115,22 +140,58 @@ class MartClient:
                     pools[key].close()
         self._session.close()
 
-    def _answer(
-        self, method: str, path: str, **options: Any
-    ) -> requests.Response | Blocked | Retryable:
-        """The answer to a request, or why there is none."""
+    def _token(self) -> str | _Unanswered:
+        """A token, or why there is none."""
         try:
-            return self._send(method, path, **options)
+            return self._tokens.token()
         except TokenError as error:
             if error.refused:
                 return Blocked(str(error), token=True)
             return Retryable(str(error), error.retry_after)
-        except DeliveryError as error:
-            return Retryable(str(error))
+
+    def _post(self, token: str, body: bytes | Pieces, count: int) -> Outcome:
+        started = self._clock()
+        timeouts = (self._settings.timeout_seconds, self._patience.seconds)
+        try:
+            with self._send(
+                token, "POST", "/scoring_payloads", data=body, timeout=timeouts, stream=True
+            ) as answer:
+                content = _start_of(answer)
+        except (requests.RequestException, ValueError, OSError) as error:
+            outcome = self._no_answer(error)
+            if outcome.timed_out:
+                self._patience.timed_out()
+            return outcome
+        self._patience.answered(self._clock() - started)
+        return classify(answer.status_code, answer.headers, content, count=count)
+
+    def _ask_kind(self, token: str) -> str | _Unanswered:
+        try:
+            answer = self._send(token, "GET", "")
+        except (requests.RequestException, ValueError, OSError) as error:
+            return self._no_answer(error)
+        if answer.status_code == 200:
+            try:
+                details = answer.json()
+            except ValueError:
+                return Blocked("HTTP 200 without JSON: this address does not answer as a data mart")
+            known = set(details) if isinstance(details, dict) else set()
+            if "scorespan" in known:
+                return "scorespan"
+            if known & _HOSTED_MEMBERS:
+                return "openscale"
+            return Blocked("HTTP 200 with other JSON: this address does not answer as a data mart")
+        outcome = classify(answer.status_code, answer.headers, b"", count=0)
+        if isinstance(outcome, (Blocked, Retryable)):
+            return outcome
+        return Blocked(f"HTTP {answer.status_code}: this address does not answer as a data mart")
 
     def _read(self, method: str, path: str, **options: Any) -> Any:
         with _untraced():
-            answer = self._send(method, path, **options)
+            try:
+                answer = self._send(self._tokens.token(), method, path, **options)
+            except (requests.RequestException, ValueError, OSError) as error:
+                raise DeliveryError(self._no_answer(error).reason) from error
         request = f"{method} {self._base}{path}"
         if answer.status_code not in {200, 201, 202}:
             said = answer.text[:_SHOWN]
@@ -140,26 +201,58 @@ class MartClient:
         except ValueError:
             raise DeliveryError(f"{request}: the answer is not JSON") from None
 
-    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _send(self, token: str, method: str, path: str, **options: Any) -> requests.Response:
         headers = {
-            "Authorization": f"Bearer {self._tokens.token()}",
+            "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             "Accept": "application/json",
         }
-        try:
-            return self._session.request(
-                method,
-                self._base + path,
-                headers=headers,
-                timeout=self._settings.timeout_seconds,
-                allow_redirects=False,
-                auth=NoAuth(),
-                verify=self._verify,
-                **options,
-            )
-        except (requests.RequestException, ValueError, OSError) as error:
-            # The library's own text may hold the address with its query; the kind is enough.
-            raise DeliveryError(f"no answer from {self._base}: {type(error).__name__}") from error
+        options.setdefault("timeout", self._settings.timeout_seconds)
+        return self._session.request(
+            method,
+            self._base + path,
+            headers=headers,
+            allow_redirects=False,
+            auth=NoAuth(),
+            verify=self._verify,
+            **options,
+        )
+
+    def _no_answer(self, error: Exception) -> Retryable:
+        """Why there is no answer, and whether the request may have arrived."""
+        # The library's own text may hold the address with its query; the kind is enough.
+        reason = f"no answer from {self._base}: {type(error).__name__}"
+        cause = error.args[0] if error.args else None
+        if isinstance(error, requests.ReadTimeout) or isinstance(cause, ReadTimeoutError):
+            return Retryable(reason, of_list=True, timed_out=True)
+        unreached = (requests.ConnectTimeout, requests.exceptions.ProxyError)
+        untold = (requests.exceptions.SSLError, requests.exceptions.InvalidURL)
+        if isinstance(error, (*unreached, *untold)) or isinstance(cause, MaxRetryError):
+            return Retryable(reason)
+        return Retryable(reason, of_list=isinstance(error, requests.RequestException))
+
+
+class _KeepAlive(HTTPAdapter):
+    """Connections that notice when the other end is no longer there."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options, socket_options=_SOCKET_OPTIONS)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, socket_options=_SOCKET_OPTIONS)
+
+
+_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
+
+
+def _start_of(answer: requests.Response) -> bytes:
+    """The answer's body, or as much of it as may count."""
+    held = b""
+    for chunk in answer.iter_content(64 * 1024):
+        held += chunk
+        if len(held) > _MOST_ANSWERED:
+            break
+    return held
 
 
 @contextmanager

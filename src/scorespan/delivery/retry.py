@@ -27,10 +27,16 @@ class Accepted(NamedTuple):
 
 
 class Retryable(NamedTuple):
-    """Not now: ask again, at the earliest after `after` seconds where the mart says so."""
+    """Not now: ask again, at the earliest after `after` seconds where the mart says so.
+
+    `of_list` says that the route was there and these records may be what the mart cannot take;
+    `timed_out` that the mart may still be at work on them.
+    """
 
     reason: str
     after: float | None = None
+    of_list: bool = False
+    timed_out: bool = False
 
 
 class Refusal(NamedTuple):
@@ -71,7 +77,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, count: int
     if status == 204 or (status == 202 and _is_json_or_empty(body)):
         return Accepted()
     if status in {408, 425, 429} or status >= 500:
-        return Retryable(f"HTTP {status}", retry_after(headers.get("Retry-After")))
+        after = retry_after(headers.get("Retry-After"))
+        return Retryable(f"HTTP {status}", after, of_list=status not in {425, 429, 503})
     refusals = _refusals(body, count)
     if status in {400, 413, 422} or (refusals and 400 <= status < 500):
         answer = body.decode("utf-8", "replace")

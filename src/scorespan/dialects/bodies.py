@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 
 class DialectBodies(NamedTuple):
-    """Both bodies as fields/values JSON text.
+    """Both bodies as fields/values JSON text; views of it where they are opaque.
 
-    `rows` counts the request's rows; `notes` say what the dialect had to change.
+    `rows` counts the request's rows, None where nobody has; `notes` say what the dialect had to
+    change.
     """
 
-    request: bytes
-    response: bytes | None
-    rows: int
+    request: bytes | memoryview
+    response: bytes | memoryview | None
+    rows: int | None
     notes: tuple[str, ...] = ()

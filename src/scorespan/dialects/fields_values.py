@@ -14,6 +14,7 @@ from scorespan.dialects.bodies import DialectBodies
 from scorespan.errors import ConversionError
 
 NAME = "fields_values"
+KEEPS_TEXT = True
 _TEXT = {str}
 
 
