@@ -76,12 +76,26 @@ def test_a_full_spool_refuses_exactly_what_it_counts(scripted_mart: ScriptedMart
     assert account.missing == []
 
 
-def test_a_span_after_the_end_is_refused_and_counted(intake: Intake):
-    """A scoring that runs into the shutdown of its process is not silently gone."""
+def test_a_span_after_the_end_opens_a_spool_again(intake: Intake, scripted_mart: ScriptedMart):
+    """A scoring that runs into the shutdown of its process is taken as any other."""
     intake.accept(span(1))
     intake.close()
-    assert not intake.accept(span(2))
-    assert read_account(intake.root).totals["refused"] == 1
+    assert directories(intake.root) == []
+    assert intake.accept(span(2))
+    intake.close()
+    intake.close()
+    assert len(scripted_mart.stored) == 2
+    account = read_account(intake.root)
+    assert (account.totals["stored"], account.totals["refused"], account.missing) == (2, 0, [])
+
+
+def test_a_span_that_meets_the_end_halfway_is_taken(intake: Intake, scripted_mart: ScriptedMart):
+    """A spool that closes between a scoring's decision and its put costs no record."""
+    intake.accept(span(1))
+    intake._delivery.close(drain_seconds=30)
+    assert intake.accept(span(2))
+    assert intake.flush(30)
+    assert len(scripted_mart.stored) == 2
 
 
 def test_wrong_settings_raise_before_anything_is_opened(tmp_path: Path):
@@ -109,11 +123,12 @@ def test_a_mart_that_hangs_keeps_the_spool_until_it_has_answered(
     intake._delivery._spool.arrived.set()
     while not scripted_mart.authorizations:
         intake.flush(0.01)
+    delivery = intake._delivery
     intake.close()
     (directory,) = directories(tmp_path)
     assert is_owned(directory)
     held.set()
-    intake._delivery._worker._thread.join(30)
+    delivery._worker._thread.join(30)
     assert directories(tmp_path) == []
     assert read_account(tmp_path).totals["stored"] == 1
 

@@ -16,12 +16,12 @@ from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.delivery import Delivery
-from scorespan.errors import SpoolError
+from scorespan.errors import SpoolClosedError, SpoolError
 from scorespan.settings import Settings
 from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
+from scorespan.threads import native, wait_apart
 
 _OPEN_SECONDS = 1.0
 _MOST_REFUSED_BEFORE = 10_000
@@ -45,7 +45,6 @@ class Intake:
         self._delivery: Delivery | None = None
         self._open_again = 0.0
         self._refused_before: list[LedgerItem] = []
-        self._closed = False
         # Numbers that went to another spool would look like missing ones in this one's account.
         producer.renew()
         _after_fork(self)
@@ -67,7 +66,11 @@ class Intake:
             span = self._completed(span)
         try:
             delivery = self._delivery or self._open()
-            delivery.put(encode(span))
+            entry = encode(span)
+            try:
+                delivery.put(entry)
+            except SpoolClosedError:  # closed since; what comes then opens another
+                self._reopened(delivery).put(entry)
         except Exception as error:  # noqa: BLE001 - whatever it is, the scoring must not see it
             self._refuse(span, error)
             return False
@@ -75,14 +78,21 @@ class Intake:
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
-        return self._delivery is None or self._delivery.flush(timeout)
+        delivery = self._delivery
+        return delivery is None or wait_apart(lambda: delivery.flush(timeout))
 
     def close(self) -> None:
-        """Drain for `shutdown_seconds`, then stop; the rest is on disk. Idempotent."""
-        with self._lock:
-            closed, self._closed = self._closed, True
-        if self._delivery is not None and not closed:
-            self._delivery.close(self.settings.shutdown_seconds)
+        """Drain for `shutdown_seconds`, then stop; the rest is on disk. Idempotent.
+
+        A span that comes later, as from a thread that outlives the end of its process, opens a
+        spool again.
+        """
+        delivery = self._delivery
+        if delivery is not None:
+            wait_apart(lambda: delivery.close(self.settings.shutdown_seconds))
+            with self._lock:
+                if self._delivery is delivery:
+                    self._delivery = None
 
     def _completed(self, span: ScoringSpan) -> ScoringSpan:
         """The span with ids from the settings and a number of ours where it has none."""
@@ -102,6 +112,12 @@ class Intake:
         with self._lock:
             return self._delivery or self._adopted(self._made())
 
+    def _reopened(self, closed: Delivery) -> Delivery:
+        with self._lock:
+            if self._delivery is closed:
+                self._delivery = None
+            return self._open()
+
     def _made(self) -> Delivery:
         if time.monotonic() < self._open_again:
             raise SpoolError("the spool could not be opened a moment ago")
@@ -118,7 +134,8 @@ class Intake:
             made.close(drain_seconds=0)
             return self._delivery
         self._delivery = made
-        made.refuse(self._refused_before)
+        refused, self._refused_before = self._refused_before, []
+        made.refuse(refused)
         return made
 
     def _refuse(self, span: ScoringSpan, error: Exception) -> None:

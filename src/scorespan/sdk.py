@@ -225,17 +225,27 @@ def flush(timeout: float = 10.0) -> bool:
 def shutdown() -> None:
     """Switch payload logging off: drain for the configured time, leave the rest on disk.
 
-    What is scored meanwhile is refused and counted; afterwards scoring spans come from the
-    application's global provider.
+    What is scored meanwhile is delivered or left on disk, too; afterwards scoring spans come from
+    the application's global provider.
     """
     global _configured  # noqa: PLW0603 - see configure
     ending = _configured
-    if ending is not None:
-        ending.shutdown()
+    if ending is None:
+        return
+    ending.shutdown()
     with _lock:
         if _configured is ending:
             _configured = None
             provider.install(None)
+    # A scoring that came after the drain has opened a spool again.
+    ending.shutdown()
 
 
-atexit.register(shutdown)
+def _drain_at_exit() -> None:
+    """Drain, and stay: handlers that run later, and threads that go on, score to the disk."""
+    ending = _configured
+    if ending is not None:
+        ending.shutdown()
+
+
+atexit.register(_drain_at_exit)

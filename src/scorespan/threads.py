@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["native", "wait_apart"]
+__all__ = ["native", "start", "wait_apart"]
 
 _Result = TypeVar("_Result")
 _SENTINEL = "_set_sentinel"
@@ -30,11 +30,29 @@ def wait_apart(call: Callable[[], _Result]) -> _Result:
 
     Not for a call that may raise: gevent would print that.
     """
-    monkey = _gevent_monkey()
-    if monkey is None:
+    if _gevent_monkey() is None:
         return call()
-    result: _Result = sys.modules["gevent"].get_hub().threadpool.apply(call)
-    return result
+    try:
+        result = sys.modules["gevent"].get_hub().threadpool.spawn(call)
+    except RuntimeError:  # at exit, where nobody can start a thread
+        return call()
+    waited: _Result = result.get()
+    return waited
+
+
+def start(thread: native.Thread) -> bool:
+    """Start a thread; false where the interpreter ends and lets nobody start one any more.
+
+    Raises:
+        RuntimeError: the process may not have more threads.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        if "interpreter shutdown" not in str(error):
+            raise
+        return False
+    return True
 
 
 def _gevent_monkey() -> Any:

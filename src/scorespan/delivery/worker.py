@@ -10,7 +10,7 @@ from scorespan.delivery.sender import Sender, Stopping
 from scorespan.delivery.settle import Settler
 from scorespan.spool.spool import ADOPT_SECONDS, Spool
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
+from scorespan.threads import native, start
 
 BATCH_BYTES = 1024 * 1024
 BATCH_RECORDS = 1000
@@ -59,6 +59,7 @@ class DeliveryWorker:
         self._flushing = 0
         self._next_adoption = 0.0
         self._faults = 0
+        self._started = False
         self._thread = native.Thread(target=self._run, name="scorespan-deliver", daemon=True)
 
     @property
@@ -67,8 +68,8 @@ class DeliveryWorker:
         return self._sender.blocked
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread; where the interpreter ends and has none, all stays in the spool."""
+        self._started = start(self._thread)
 
     def flush(self, timeout: float) -> bool:
         """Deliver what was put before this call; false where time ran out first."""
@@ -104,6 +105,9 @@ class DeliveryWorker:
         self._stop.set()
         self._spool.arrived.set()
         self._hurry.set()
+        if not self._started:
+            self._at_end()
+            return True
         self._thread.join(timeout=max(0.25, deadline - self._clock()))
         return not self._thread.is_alive()
 

@@ -13,7 +13,7 @@ from scorespan.spool.dead import sync_folder
 from scorespan.spool.reader import Extent
 from scorespan.spool.segment import SUFFIX, SegmentWriter
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
+from scorespan.threads import native, start
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 60.0
@@ -59,7 +59,8 @@ class DirectoryWriter:
         self._wake = native.Event()
         self._stop = native.Event()
         self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
-        self._thread.start()
+        # Where there is none, at exit, entries are written all the same.
+        start(self._thread)
 
     def append(self, pieces: Sequence[bytes], length: int) -> None:
         """Write one entry of `length` bytes; it then survives the death of the process.
@@ -125,7 +126,8 @@ class DirectoryWriter:
             self._closed = True
         self._stop.set()
         self._wake.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
         try:
             self._segment.sync()
         finally:
