@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "spool": {"spool"},
     "delivery": {"conversion.convert", "conversion.span", "delivery", "spool"},
     "intake": {"conversion.span", "delivery", "spool"},
-    "reconcile": {"conversion.span", "delivery", "spool"},
+    "reconcile": {"conversion.span", "delivery", "reconcile", "spool"},
     "sdk": {"conversion.sdk", "intake"},
     "receiver": {"conversion.otlp", "intake", "receiver"},
     "openscale": {"delivery.auth", "intake", "openscale"},

@@ -46,7 +46,7 @@ def item(number: int, outcome: str) -> LedgerItem:
 
 def write_ledger(root: Path, *items: LedgerItem, scored: int = 0) -> None:
     """A ledger file with these items."""
-    ledger = Ledger(root / "ledger" / f"{len(list((root / 'ledger').iterdir()))}.ledger")
+    ledger = Ledger(root / "ledger", str(len(list((root / "ledger").iterdir()))))
     ledger.append(items)
     ledger.append_scored("p", scored)
     ledger.close()

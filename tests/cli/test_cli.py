@@ -126,7 +126,7 @@ def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path: Path):
     fields = ["scoring_id", "note [bold]"]
     console.print(payload_table(fields, [["[/z]", "[red]hi[/red] \x1b[2J"]], 200))
     item = LedgerItem("stored", "[/x]", "\x1b]0;", "p", 1, "id", 0)
-    console.print(account_table(Account({("p", 1): item})))
+    console.print(account_table(Account.of([item])))
     shown = console.file.getvalue()
     assert "[/z]" in shown
     assert "[red]hi[/red]" in shown

@@ -17,16 +17,17 @@ import orjson
 
 from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
+from scorespan.spool.compaction import compact
 from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.ledger import (
     DEAD_LETTERED,
     OUTCOMES,
     REFUSED,
-    SUFFIX,
     WITHHELD,
     Ledger,
     LedgerItem,
 )
+from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import bytes_under
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
@@ -34,8 +35,9 @@ from scorespan.threads import native
 
 STATUS_FILE = "status.json"
 STATUS_SECONDS = 1.0
+_COMPACTION_SECONDS = 60.0
 _MOST_REFUSED = 100_000
-"""Refused records that are remembered by name until the ledger can take them."""
+"""Refused records that are remembered by name until the ledger can take them; then by number."""
 WITHHELD_BYTES = 64 * 1024 * 1024
 """Bytes of withheld bodies that are kept; beyond them the ledger alone names the record."""
 
@@ -45,6 +47,7 @@ class Settler:
 
     Attributes:
         counts: records by outcome, of this process.
+        set_aside: how many records the mart does not take for now, and why; for the status.
     """
 
     def __init__(
@@ -58,15 +61,20 @@ class Settler:
         self._log = log or RepeatedLog()
         self._clock = clock
         self._root = spool.root
-        self._ledger = Ledger(self._root / "ledger" / f"{spool.name}{SUFFIX}")
-        self._withheld_bytes = bytes_under(self._root / "withheld")
         # The one whose numbers come here: after another configuration there is a new one.
         self._producer = producer.current()
+        self._ledger = self._open_ledger(spool.name)
+        self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
-        self._refused: deque[LedgerItem] = deque(maxlen=_MOST_REFUSED)
+        self._compaction_due = 0.0
+        self._refused: deque[LedgerItem] = deque()
+        # By what such records share: one of them, and the numbers of all.
+        self._refused_numbers: dict[LedgerItem, Ranges] = {}
+        self._refusing = native.RLock()
         self._late = native.Lock()
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.set_aside: tuple[int, str | None] = (0, None)
 
     def settle(self, items: Sequence[Item], outcome: str) -> None:
         """These entries ended so.
@@ -85,7 +93,7 @@ class Settler:
         Raises:
             OSError: they could not be kept; the entries stay.
         """
-        write_letters(self._root / "dead", letters)
+        write_letters(self._root / "dead", [self._with_route(letter) for letter in letters])
         self.settle(items, DEAD_LETTERED)
 
     def withhold(self, items: Sequence[Item], letters: Sequence[DeadLetter]) -> None:
@@ -95,12 +103,18 @@ class Settler:
             if self._withheld_bytes + len(letter.entry) <= WITHHELD_BYTES:
                 self._withheld_bytes += len(letter.entry)
                 kept.append(letter)
-        write_letters(self._root / "withheld", kept)
+        write_letters(self._root / "withheld", [self._with_route(letter) for letter in kept])
         self.settle(items, WITHHELD)
 
     def refuse(self, item: LedgerItem) -> None:
         """This record was refused at the door; any thread may say so."""
-        self._refused.append(item)
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused.append(item)
+        else:
+            shared = item._replace(sequence=0, scoring_id="")
+            with self._refusing:
+                numbers = self._refused_numbers.setdefault(shared, Ranges())
+                numbers.add(item.sequence, item.sequence)
         if self._closed:
             self.write_late()
 
@@ -109,13 +123,13 @@ class Settler:
         for directory in directories:
             status = read_status(directory)
             if status is not None and status.get("producer"):
-                self._ledger.append_scored(status["producer"], status["scored"])
+                self._ledger.append_scored(status["producer"], status.get("scored", 0))
 
     def write_status(self, *, blocked: str | None, force: bool = False) -> None:
         """Write down the refused; rewrite the directory's `status.json`, at most once a second.
 
-        Never raises: people read it, and nothing is decided by it. What was refused is kept until
-        it can be written.
+        Now and then a part of the ledger turns into counts as well. Never raises: people read it,
+        and nothing is decided by it. What was refused is kept until it can be written.
         """
         try:
             self._write_refused(self._ledger)
@@ -123,6 +137,10 @@ class Settler:
             if now >= self._status_due or force:
                 self._status_due = now + STATUS_SECONDS
                 replace_file(self._spool.path / STATUS_FILE, orjson.dumps(self._status(blocked)))
+            if now >= self._compaction_due and not force:
+                self._compaction_due = now + _COMPACTION_SECONDS
+                if compact(self._root / "ledger"):
+                    self._compaction_due = now + STATUS_SECONDS
         except OSError as error:
             self._log.warning("status", "the status was not written: %s", error.strerror)
 
@@ -133,6 +151,8 @@ class Settler:
             "scored": self._producer.last,
             "time": time.time(),
             "blocked": blocked,
+            "set_aside": self.set_aside[0],
+            "set_aside_reason": self.set_aside[1],
             "bytes": self._spool.size,
             "damaged_bytes": self._spool.damaged_bytes,
             "outcomes": self.counts,
@@ -160,7 +180,7 @@ class Settler:
         Goes to a ledger file of its own, so that no two threads write to one.
         """
         with self._late:
-            ledger = Ledger(self._root / "ledger" / f"{self._spool.name}-late{SUFFIX}")
+            ledger = self._open_ledger(f"{self._spool.name}-late")
             try:
                 self._write_refused(ledger)
                 ledger.append_scored(self._producer.id, self._producer.last)
@@ -175,6 +195,25 @@ class Settler:
             for _ in range(count):
                 self._refused.popleft()
             self.counts[REFUSED] += count
+        while self._refused_numbers:
+            with self._refusing:
+                shared, numbers = self._refused_numbers.popitem()
+            try:
+                ledger.append_ranges(shared, numbers)
+            except OSError:
+                with self._refusing:
+                    kept = self._refused_numbers.setdefault(shared, Ranges())
+                    for stretch in numbers:
+                        kept.add(*stretch)
+                raise
+            self.counts[REFUSED] += numbers.count
+
+    def _open_ledger(self, name: str) -> Ledger:
+        folder = self._root / "ledger"
+        return Ledger(folder, name, route=self._spool.route, producer_id=self._producer.id)
+
+    def _with_route(self, letter: DeadLetter) -> DeadLetter:
+        return letter._replace(route=tuple(self._spool.route))
 
 
 def read_status(directory: Path) -> dict[str, Any] | None:

@@ -102,6 +102,11 @@ class Spool:
         return self._owned.path.name
 
     @property
+    def route(self) -> Route:
+        """Where the entries go."""
+        return self._route
+
+    @property
     def gone(self) -> bool:
         """Whether somebody removed this process's directory."""
         return self._writer.gone

@@ -1,0 +1,121 @@
+"""Gaps: numbers that a producer gave and of which nothing is known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scorespan.delivery.settle import read_status
+from scorespan.reconcile.reading import RootReader
+from scorespan.reconcile.tally import Tally
+from scorespan.spool.counts import Source
+from scorespan.spool.ranges import Ranges
+from scorespan.spool.root import is_owned
+
+_PAUSE_SECONDS = 0.2
+
+
+class Gap(NamedTuple):
+    """Numbers of one producer, from `first` to `last`, that are nowhere."""
+
+    producer_id: str
+    first: int
+    last: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return self.last - self.first + 1
+
+
+class Gaps:
+    """The gaps of some sources, while they are looked for.
+
+    A source's highest number is what it was in the beginning: what is scored later is no gap.
+
+    Attributes:
+        wanted: the numbers that are nowhere.
+    """
+
+    def __init__(self, tally: Tally, sources: Iterable[Source]) -> None:
+        self.wanted: dict[Source, Ranges] = {}
+        self._top: dict[Source, int] = {}
+        for source in sorted(sources, key=str):
+            known = tally.known(source)
+            open_ = Ranges(known.missing(1, max(known.highest, tally.scored.get(source, 0))))
+            if open_:
+                self.wanted[source] = open_
+                self._top[source] = known.highest
+
+    def __bool__(self) -> bool:
+        return bool(self.wanted)
+
+    def drop_known(self, tally: Tally) -> None:
+        """Look no more for what the tally knows by now."""
+        for source, open_ in list(self.wanted.items()):
+            known = tally.known(source)
+            left = Ranges(
+                stretch for first, last in open_ for stretch in known.missing(first, last)
+            )
+            if left:
+                self.wanted[source] = left
+                self._top[source] = max(self._top[source], known.highest)
+            else:
+                del self.wanted[source]
+
+    def drop(self, source: Source) -> list[Gap]:
+        """Look no more for the numbers of a source; says which they were."""
+        return [Gap(source.producer_id, *stretch) for stretch in self.wanted.pop(source, ())]
+
+    def left(self, *, trailing: bool | None = None) -> Iterator[Gap]:
+        """What is still looked for; `trailing`: only what lies behind all that is known, or not."""
+        for source, open_ in self.wanted.items():
+            for first, last in open_:
+                if trailing is None or trailing == (first > self._top[source]):
+                    yield Gap(source.producer_id, first, last)
+
+
+def look_again(
+    reader: RootReader,
+    gaps: Gaps,
+    *,
+    patience: float = 0.0,
+    wait: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Gap]:
+    """Look for numbers once more; what `gaps` holds afterwards is missing.
+
+    A living process may be between a number and its put, or hold the name of a refused record that
+    it has not written down. When it has written its status again, both are over.
+
+    Args:
+        reader: reads the root for them; what is found goes to its tally.
+        gaps: what to look for.
+        patience: seconds to wait for living processes.
+        wait: waits so many seconds.
+        clock: seconds that only grow.
+
+    Returns:
+        Numbers of processes that live and did not move in that time: of these nothing can be said.
+    """
+    alive = {source: path for source, path in reader.alive.items() if source in gaps.wanted}
+    before = {source: _said(path) for source, path in alive.items()}
+    deadline = clock() + patience
+    while True:
+        moved = {source for source, path in alive.items() if _said(path) != before[source]}
+        reader.read_again(gaps.wanted)
+        gaps.drop_known(reader.tally)
+        stuck = [source for source in alive if source in gaps.wanted and source not in moved]
+        if patience <= 0 or not stuck:
+            return []
+        if clock() >= deadline:
+            return [gap for source in stuck for gap in gaps.drop(source)]
+        wait(_PAUSE_SECONDS)
+
+
+def _said(directory: Path) -> object:
+    """When a process last wrote its status; None where it has ended, and all is written down."""
+    status = read_status(directory) if is_owned(directory) else None
+    return None if status is None else status.get("time")

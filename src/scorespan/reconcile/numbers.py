@@ -1,0 +1,52 @@
+"""Numbers: for each number of a producer one small value, in a few bytes.
+
+Numbers mostly come without holes, so they are kept in blocks, however they lie: a number far off
+costs one block.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+
+_BITS = 8
+_SIZE = 1 << _BITS
+_MASK = _SIZE - 1
+_EMPTY = bytes(_SIZE * array("Q").itemsize)
+
+
+class Numbers:
+    """Whole numbers, each with a value of so many bits; 0 stands for a number that is not there.
+
+    Args:
+        code: the type of a value, as in `array`.
+    """
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self._empty = _EMPTY[: _SIZE * array(code).itemsize]
+        self._blocks: dict[int, array[int]] = {}
+
+    def get(self, number: int) -> int:
+        """The value of a number."""
+        block = self._blocks.get(number >> _BITS)
+        return 0 if block is None else block[number & _MASK]
+
+    def set(self, number: int, value: int) -> None:
+        """Give a number its value.
+
+        Raises:
+            TypeError: this is no whole number.
+        """
+        block = self._blocks.get(number >> _BITS)
+        if block is None:
+            block = self._blocks[number >> _BITS] = array(self._code, self._empty)
+        block[number & _MASK] = value
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Every number that is there, with its value, in order."""
+        for place in sorted(self._blocks):
+            first = place << _BITS
+            for offset, value in enumerate(self._blocks[place]):
+                if value:
+                    yield first + offset, value

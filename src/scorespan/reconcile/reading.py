@@ -1,0 +1,82 @@
+"""Reading a spool root into a tally, while processes may be at work in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from scorespan.delivery.settle import read_status
+from scorespan.reconcile.tally import Tally
+from scorespan.reconcile.waiting import read_waiting
+from scorespan.spool.counts import Source, read_counts
+from scorespan.spool.ledger_files import Scored, ledger_files, locked, read_ledger
+from scorespan.spool.ranges import Ranges
+from scorespan.spool.root import Route, directories, is_owned, route_of
+
+
+class RootReader:
+    """Adds what a root knows to a tally.
+
+    The order matters: what moves on while this reads goes from status to spool to ledger, and so
+    does the reading.
+
+    Attributes:
+        root: the spool root.
+        tally: what is known.
+        alive: directories of living processes, by the source that counts in them.
+    """
+
+    def __init__(self, root: Path, tally: Tally) -> None:
+        self.root = root
+        self.tally = tally
+        self.alive: dict[Source, Path] = {}
+
+    def read(self) -> None:
+        """Read all of it."""
+        for directory in directories(self.root):
+            self._read_status(directory)
+        self._read_spool(None)
+        self._read_ledger(None)
+
+    def read_again(self, wanted: Mapping[Source, Ranges]) -> None:
+        """Read for these numbers alone."""
+        self._read_spool(wanted)
+        self._read_ledger(wanted)
+
+    def _read_status(self, directory: Path) -> None:
+        status = read_status(directory)
+        if status is None or not status.get("producer"):
+            return
+        source = self.tally.source(route_of(directory), str(status["producer"]))
+        self.tally.add_scored(source, int(status.get("scored", 0)))
+        if is_owned(directory):
+            self.alive[source] = directory
+
+    def _read_spool(self, wanted: Mapping[Source, Ranges] | None) -> None:
+        for directory in directories(self.root):
+            route = route_of(directory)
+            for item in read_waiting(directory):
+                source = self.tally.source(route, item.producer_id)
+                if wanted is None or (source in wanted and item.sequence in wanted[source]):
+                    self.tally.add_item(route, item)
+
+    def _read_ledger(self, wanted: Mapping[Source, Ranges] | None) -> None:
+        folder = self.root / "ledger"
+        if not folder.is_dir():
+            return
+        with locked(folder):
+            if wanted is None:
+                self.tally.add_counts(read_counts(folder))
+            for path in ledger_files(folder):
+                for line in read_ledger(path):
+                    self.tally.add_line(line, wanted)
+
+
+def only_route(root: Path) -> Route | None:
+    """The one route of a root; None where it has several, or none that is known."""
+    routes = {route_of(directory) for directory in directories(root)}
+    for path in ledger_files(root / "ledger"):
+        line = next(read_ledger(path), None)
+        routes.add(line.route if isinstance(line, Scored) else None)
+    routes.discard(None)
+    return routes.pop() if len(routes) == 1 else None

@@ -1,0 +1,306 @@
+"""The tally: what each number of each producer counts as, in a few bytes a record.
+
+A record is known by its name: route, producer and number. Where several words are said of one
+name, the strongest holds: the data mart has it, the ledger calls it stored, it waits in the spool,
+what the ledger said last. So a dead letter that was requeued waits, and then is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from scorespan.delivery.batch import is_place
+from scorespan.reconcile.numbers import Numbers
+from scorespan.spool.counts import Counts, Source, Spot, spot_of
+from scorespan.spool.ledger import (
+    DEAD_LETTERED,
+    REFUSED,
+    STORED,
+    SWITCHED_OFF,
+    WITHHELD,
+    LedgerItem,
+)
+from scorespan.spool.ledger_files import Line, Records, Scored
+from scorespan.spool.ranges import Ranges
+from scorespan.spool.root import Route
+
+WAITING = "waiting"
+TERMS = (STORED, WAITING, DEAD_LETTERED, WITHHELD, REFUSED, SWITCHED_OFF)
+
+_LAST_WORD, _IN_SPOOL, _IN_LEDGER, _IN_MART = 1, 2, 3, 4
+_ALL_BITS = 2**64 - 1
+
+
+class Standing(NamedTuple):
+    """What records count as; `strength` decides between two words about one name."""
+
+    strength: int
+    outcome: str
+    route: Route | None
+    spot: Spot
+
+
+def _standing(outcome: str, source: Source, spot: Spot) -> Standing:
+    strength = {STORED: _IN_LEDGER, WAITING: _IN_SPOOL}.get(outcome, _LAST_WORD)
+    return Standing(strength, outcome, source.route, spot)
+
+
+class Tally:
+    """Records by name.
+
+    About 5 bytes a record, 13 with `hashes`; with `names` some 200.
+
+    Args:
+        unknown_route: the route of records whose ledger file does not name one.
+        hashes: keep a 64-bit hash of every scoring id, to compare with the data mart's.
+        names: keep every scoring id.
+
+    Attributes:
+        scored: how far each source had counted itself.
+        cut: ledger lines that could not be read.
+        names: scoring ids, where they are kept.
+        unexpected: records that the data mart has and the ledger does not call stored.
+    """
+
+    def __init__(
+        self, *, unknown_route: Route | None = None, hashes: bool = False, names: bool = False
+    ) -> None:
+        self._unknown_route = unknown_route
+        self._standings: list[Standing] = [Standing(0, "", None, Spot("", "", 0))]
+        self._ids: dict[Standing, int] = {}
+        self._totals: list[int] = [0]
+        self._numbers: dict[Source, Numbers] = {}
+        self._hashes: dict[Source, Numbers] | None = {} if hashes else None
+        self._counts = Counts()
+        self._found: dict[Source, Ranges] = {}
+        self.names: dict[tuple[Source, int], str] | None = {} if names else None
+        self.scored: dict[Source, int] = {}
+        self.cut = 0
+        self.unexpected = 0
+
+    def source(self, route: Route | None, producer_id: str) -> Source:
+        """The source of a route and producer; records without a route have the usual one."""
+        return Source(route or self._unknown_route, producer_id)
+
+    def add_scored(self, source: Source, highest: int) -> None:
+        """A source says how far it has counted."""
+        self.scored[source] = max(self.scored.get(source, 0), highest)
+
+    def add_item(self, route: Route | None, item: LedgerItem) -> None:
+        """What became of one record."""
+        source = self.source(route, item.producer_id)
+        spot = Spot(item.subscription_id, item.deployment_id, item.minute)
+        value = self._id(_standing(item.outcome, source, spot))
+        self._put(source, item.sequence, value, item.scoring_id)
+
+    def add_line(self, line: Line, wanted: Mapping[Source, Ranges] | None = None) -> None:
+        """What the ledger says, of all numbers or of those that are wanted. Never raises."""
+        try:
+            if isinstance(line, Records):
+                self._add_records(line, wanted)
+            elif isinstance(line, Scored):
+                if wanted is None:
+                    self.add_scored(self.source(line.route, line.producer_id), line.highest)
+            else:
+                self.cut += wanted is None
+        except (TypeError, ValueError, OverflowError):
+            self.cut += wanted is None
+
+    def _add_records(self, line: Records, wanted: Mapping[Source, Ranges] | None) -> None:
+        source = self.source(line.route, line.producer_id)
+        only = None if wanted is None else wanted.get(source, Ranges())
+        if wanted is not None and not only:
+            return
+        minute, value = -1, 0
+        for number, scoring_id, its_minute in line.named:
+            if its_minute != minute:
+                minute = its_minute
+                value = self._id(_standing(line.outcome, source, spot_of(line, minute)))
+            if only is None or number in only:
+                self._put(source, number, value, scoring_id)
+        if line.stretches:
+            value = self._id(_standing(line.outcome, source, spot_of(line, line.minute)))
+            for first, last in line.stretches:
+                for number in range(first, last + 1):
+                    if only is None or number in only:
+                        self._put(source, number, value, None)
+
+    def add_counts(self, counts: Counts) -> None:
+        """What the ledger kept when the ids had gone. To be called before lines are added."""
+        for source in [one for one in counts.ended | counts.scored if one.route is None]:
+            counts.rename(source, self.source(None, source.producer_id))
+        self._counts = counts
+        self.cut += counts.cut
+        for source, highest in counts.scored.items():
+            self.add_scored(source, highest)
+        for source in counts.ended:
+            numbers = self._numbers.get(source)
+            for number, value in numbers.items() if numbers is not None else ():
+                if not self._take_over(source, number, value):
+                    self._drop(source, number)
+
+    def add_found(self, source: Source, number: int, scoring_id: str, spot: Spot) -> None:
+        """The data mart has a record of a source that is known here."""
+        numbers = self._numbers.get(source)
+        value = 0 if numbers is None else numbers.get(number)
+        if not value:
+            counted = self._counts.outcome_of(source, number)
+            if counted == STORED:
+                self._found.setdefault(source, Ranges()).add(number, number)
+                return
+            self.unexpected += 1
+        else:
+            strength, _, _, its_spot = self._standings[value]
+            if strength == _IN_LEDGER:
+                if not self._same_id(source, number, scoring_id, spot, its_spot):
+                    return
+                spot = its_spot
+            elif strength == _LAST_WORD:
+                self.unexpected += 1
+        found = Standing(_IN_MART, STORED, source.route, spot)
+        self._put(source, number, self._id(found), scoring_id)
+
+    def found_by_id(self, source: Source, number: int) -> None:
+        """The data mart has the record, though under another number."""
+        spot = self._standings[self._numbers[source].get(number)].spot
+        found = Standing(_IN_MART, STORED, source.route, spot)
+        self._put(source, number, self._id(found), None)
+
+    def is_sought(self, source: Source, number: int) -> bool:
+        """Whether the ledger calls a named record stored and the data mart has not shown it."""
+        numbers = self._numbers.get(source)
+        return numbers is not None and self._strength(numbers.get(number)) == _IN_LEDGER
+
+    def sought(self) -> Iterator[tuple[Source, int, Spot]]:
+        """Records by name that the ledger calls stored and the data mart has not shown."""
+        for source, numbers in self._numbers.items():
+            for number, value in numbers.items():
+                if self._strength(value) == _IN_LEDGER:
+                    yield source, number, self._standings[value].spot
+
+    def sought_stretches(self) -> dict[Source, Ranges]:
+        """Numbers that are counted as stored, without ids, and the data mart has not shown."""
+        left: dict[Source, Ranges] = {}
+        for source, ended in self._counts.ended.items():
+            stored = ended.get(STORED)
+            if stored is None:
+                continue
+            found = self._found.get(source, Ranges())
+            open_ = Ranges(
+                stretch for first, last in stored.ranges for stretch in found.missing(first, last)
+            )
+            if open_:
+                left[source] = open_
+        return left
+
+    def counted_as_stored(self) -> Iterator[tuple[Source, Spot, int]]:
+        """How many records are counted as stored, without ids, and where."""
+        for source, ended in self._counts.ended.items():
+            if STORED in ended:
+                for spot, count in ended[STORED].spots.items():
+                    yield source, spot, count
+
+    def items(self) -> Iterator[tuple[Source, int, Standing]]:
+        """Every record by name, in order; not those whose ids have gone."""
+        for source, numbers in self._numbers.items():
+            for number, value in numbers.items():
+                yield source, number, self._standings[value]
+
+    def totals(self) -> Iterator[tuple[Route | None, str, Spot, int]]:
+        """How many records count as what, and where; one place may come several times."""
+        for (_, outcome, route, spot), count in zip(self._standings, self._totals, strict=True):
+            if count:
+                yield route, outcome, spot, count
+        for source, ended in self._counts.ended.items():
+            for outcome, one in ended.items():
+                for spot, count in one.spots.items():
+                    yield source.route, outcome, spot, count
+
+    def sources(self) -> set[Source]:
+        """Every source that is known, but for entries that no producer numbered."""
+        known = {*self._numbers, *self._counts.ended, *self.scored}
+        return {source for source in known if not is_place(source.producer_id)}
+
+    def known(self, source: Source) -> Ranges:
+        """Every number of a source of which something is known."""
+        known = Ranges()
+        numbers = self._numbers.get(source)
+        first = last = None
+        for number, _ in numbers.items() if numbers is not None else ():
+            if last is not None and number == last + 1:
+                last = number
+                continue
+            if first is not None and last is not None:
+                known.add(first, last)
+            first = last = number
+        if first is not None and last is not None:
+            known.add(first, last)
+        for ended in self._counts.ended.get(source, {}).values():
+            for stretch in ended.ranges:
+                known.add(*stretch)
+        return known
+
+    def _put(self, source: Source, number: int, value: int, scoring_id: str | None) -> None:
+        numbers = self._numbers.get(source)
+        if numbers is None:
+            numbers = self._numbers[source] = Numbers("I")
+        old = numbers.get(number)
+        strength = self._standings[value].strength
+        if old:
+            if self._standings[old].strength > strength:
+                return
+            self._totals[old] -= 1
+        elif source in self._counts.ended and not self._take_over(source, number, value):
+            return
+        numbers.set(number, value)
+        self._totals[value] += 1
+        if scoring_id is not None:
+            self._keep_id(source, number, scoring_id)
+
+    def _take_over(self, source: Source, number: int, value: int) -> bool:
+        """Count a number no more that is known by name; false where the counts know better."""
+        standing = self._standings[value]
+        counted = self._counts.outcome_of(source, number)
+        if counted == STORED and standing.strength < _IN_LEDGER:
+            return False
+        if counted is not None:
+            self._counts.take_out(source, number, standing.spot)
+        return True
+
+    def _keep_id(self, source: Source, number: int, scoring_id: str) -> None:
+        if self._hashes is not None:
+            hashes = self._hashes.get(source)
+            if hashes is None:
+                hashes = self._hashes[source] = Numbers("Q")
+            hashes.set(number, _hash(scoring_id))
+        if self.names is not None:
+            self.names[source, number] = scoring_id
+
+    def _drop(self, source: Source, number: int) -> None:
+        numbers = self._numbers[source]
+        self._totals[numbers.get(number)] -= 1
+        numbers.set(number, 0)
+
+    def _same_id(
+        self, source: Source, number: int, scoring_id: str, spot: Spot, known: Spot
+    ) -> bool:
+        if self._hashes is None or source not in self._hashes:
+            return True
+        kept = self._hashes[source].get(number)
+        return spot.subscription_id == known.subscription_id and kept in {0, _hash(scoring_id)}
+
+    def _strength(self, value: int) -> int:
+        return self._standings[value].strength
+
+    def _id(self, standing: Standing) -> int:
+        known = self._ids.get(standing)
+        if known is None:
+            known = self._ids[standing] = len(self._standings)
+            self._standings.append(standing)
+            self._totals.append(0)
+        return known
+
+
+def _hash(scoring_id: str) -> int:
+    return (hash(scoring_id) & _ALL_BITS) or 1

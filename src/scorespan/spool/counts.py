@@ -1,0 +1,218 @@
+"""Counts: what the ledger keeps of records when their ids have gone.
+
+One file of JSON lines in the ledger's folder: a head, then a line for each route and producer::
+
+    {"counts": 1, "cut": lines that could not be read}
+
+    {"p": producer, "route": [url, data mart id, version], "n": how far it had counted,
+     "ended": {outcome: {"ranges": [[first sequence, last sequence], ...],
+                         "places": [[subscription, deployment, [[minute, records], ...]], ...]}}}
+
+The ranges keep gaps exact, and make it safe to count a ledger file twice: a number that is known
+is not counted again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from scorespan.spool.ledger import STORED
+from scorespan.spool.ledger_files import Cut, Line, Records, Scored
+from scorespan.spool.ranges import Ranges
+from scorespan.spool.root import Route
+
+FILE = "counts"
+
+
+class Source(NamedTuple):
+    """A producer, and where its records go; one producer may serve two routes."""
+
+    route: Route | None
+    producer_id: str
+
+
+class Spot(NamedTuple):
+    """What a record counts for; `minute` is the scoring timestamp's, from the epoch, in UTC."""
+
+    subscription_id: str
+    deployment_id: str
+    minute: int
+
+
+@dataclass
+class Ended:
+    """Records of one source that ended alike: their numbers, and how many where."""
+
+    ranges: Ranges = field(default_factory=Ranges)
+    spots: Counter[Spot] = field(default_factory=Counter)
+
+
+class Counts:
+    """Records by source and outcome. Each number of a source is counted once.
+
+    Attributes:
+        ended: what is counted.
+        scored: how far each source had counted itself.
+        cut: lines that could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.ended: dict[Source, dict[str, Ended]] = {}
+        self.scored: dict[Source, int] = {}
+        self.cut = 0
+
+    def outcome_of(self, source: Source, number: int) -> str | None:
+        """What became of a number; None where these counts do not know it."""
+        for outcome, ended in self.ended.get(source, {}).items():
+            if number in ended.ranges:
+                return outcome
+        return None
+
+    def take_out(self, source: Source, number: int, spot: Spot) -> None:
+        """Count a number no more, which somebody knows better."""
+        outcome = self.outcome_of(source, number)
+        if outcome is None:
+            return
+        ended = self.ended[source][outcome]
+        ended.ranges.remove(number)
+        if not ended.spots[spot]:
+            # The same record, so it ended at the same spot; a damaged line may have said another.
+            spot = next((one for one, count in ended.spots.items() if count), spot)
+        ended.spots[spot] -= 1
+
+    def rename(self, source: Source, name: Source) -> None:
+        """Count what is counted for one source for another, too, and for that alone."""
+        if source == name:
+            return
+        for outcome, ended in self.ended.pop(source, {}).items():
+            kept = self.ended.setdefault(name, {}).setdefault(outcome, Ended())
+            for stretch in ended.ranges:
+                kept.ranges.add(*stretch)
+            kept.spots.update(ended.spots)
+        self.scored[name] = max(self.scored.get(name, 0), self.scored.pop(source, 0))
+
+    def count(self, line: Line) -> None:
+        """Count a line of a ledger file. Stored is the last word; else what comes later is.
+
+        Raises:
+            TypeError: the line does not hold what it should; what came before that is counted.
+            ValueError: likewise.
+        """
+        if isinstance(line, Cut):
+            self.cut += 1
+            return
+        source = Source(line.route, line.producer_id)
+        if isinstance(line, Scored):
+            self.scored[source] = max(self.scored.get(source, 0), line.highest)
+            return
+        spots: dict[int, Spot] = {}
+        for number, minute in numbers_of(line):
+            spot = spots.get(minute)
+            if spot is None:
+                spot = spots[minute] = spot_of(line, minute)
+            self._count(source, line.outcome, number, spot)
+
+    def _count(self, source: Source, outcome: str, number: int, spot: Spot) -> None:
+        known = self.outcome_of(source, number)
+        if known in {STORED, outcome}:
+            return
+        if known is not None:
+            self.take_out(source, number, spot)
+        ended = self.ended.setdefault(source, {}).setdefault(outcome, Ended())
+        ended.ranges.add(number, number)
+        ended.spots[spot] += 1
+
+
+def numbers_of(records: Records) -> Iterator[tuple[int, int]]:
+    """Sequence and minute of every record, named or not."""
+    for number, _, minute in records.named:
+        yield number, minute
+    for first, last in records.stretches:
+        for number in range(first, last + 1):
+            yield number, records.minute
+
+
+def spot_of(records: Records, minute: int) -> Spot:
+    """Where records of one line and minute count.
+
+    Raises:
+        TypeError: the minute is no number; the line is damaged.
+    """
+    if type(minute) is not int:
+        raise TypeError("a minute is a whole number")
+    return Spot(records.subscription_id, records.deployment_id, minute)
+
+
+def read_counts(folder: Path) -> Counts:
+    """The counts of a ledger folder; empty where there are none. A damaged line counts as cut."""
+    counts = Counts()
+    try:
+        file = (folder / FILE).open("rb")
+    except FileNotFoundError:
+        return counts
+    with file:
+        for line in file:
+            try:
+                _take(counts, orjson.loads(line))
+            except (ValueError, TypeError, KeyError):
+                counts.cut += 1
+    return counts
+
+
+def write_counts(counts: Counts) -> Iterator[bytes]:
+    """The lines of a counts file."""
+    yield _line({"counts": 1, "cut": counts.cut})
+    for source in sorted({*counts.ended, *counts.scored}, key=str):
+        yield _line(
+            {
+                "p": source.producer_id,
+                "route": None if source.route is None else list(source.route),
+                "n": counts.scored.get(source, 0),
+                "ended": {
+                    outcome: {"ranges": list(ended.ranges), "places": _places(ended.spots)}
+                    for outcome, ended in counts.ended.get(source, {}).items()
+                },
+            }
+        )
+
+
+def _places(spots: Counter[Spot]) -> list[tuple[str, str, list[tuple[int, int]]]]:
+    minutes: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for spot, count in sorted(spots.items()):
+        if count:
+            place = (spot.subscription_id, spot.deployment_id)
+            minutes.setdefault(place, []).append((spot.minute, count))
+    return [(*place, found) for place, found in minutes.items()]
+
+
+def _take(counts: Counts, found: dict[str, Any]) -> None:
+    if "counts" in found:
+        counts.cut += int(found["cut"])
+        return
+    route = None if found["route"] is None else Route(*found["route"])
+    source = Source(route, str(found["p"]))
+    ended = {
+        str(outcome): Ended(
+            Ranges(one["ranges"]),
+            Counter(
+                {
+                    Spot(subscription, deployment, minute): count
+                    for subscription, deployment, minutes in one["places"]
+                    for minute, count in minutes
+                }
+            ),
+        )
+        for outcome, one in found["ended"].items()
+    }
+    counts.ended[source] = ended
+    counts.scored[source] = int(found["n"])
+
+
+def _line(members: dict[str, Any]) -> bytes:
+    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)
