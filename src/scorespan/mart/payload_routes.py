@@ -24,7 +24,7 @@ from scorespan.mart.faults import refusal
 from scorespan.mart.incoming import flag, number, read_body
 from scorespan.mart.payload import parse
 from scorespan.mart.rows import rows_of
-from scorespan.mart.store import StoredRecord
+from scorespan.mart.store import StoredName, StoredRecord
 from scorespan.mart.subscription_routes import properties_text
 from scorespan.mart.table import table_schema
 from scorespan.mart.timestamp import utc_text
@@ -32,6 +32,9 @@ from scorespan.record import content_hash
 
 LARGEST_PAGE = 1000
 """Rows or records of one answer."""
+
+LARGEST_PAGE_OF_NAMES = 10_000
+"""Records of one answer that has their names only."""
 
 _LARGEST_PAGE_TEXT = 32 * 1024 * 1024
 """Characters of bodies after which a page of whole records ends early."""
@@ -81,14 +84,23 @@ def store_payload(mart: Mart, data_mart_id: str, body: bytes) -> None:
 
 @router.get(f"{DATA_MART}/scoring_payloads")
 def get_payloads(data_mart_id: str, request: Request, mart: TheMart) -> Response:
-    """Whole records in the order they were stored; `after` of one page asks for the next."""
-    limit = min(number(request, "limit", LARGEST_PAGE, least=1), LARGEST_PAGE)
+    """Records in the order they were stored; `after` of one page asks for the next.
+
+    Whole ones, or with `fields=ids` their names only: ids, timestamp, status, producer, sequence.
+    """
+    names_only = _names_only(request)
+    most = LARGEST_PAGE_OF_NAMES if names_only else LARGEST_PAGE
+    limit = min(number(request, "limit", most, least=1), most)
     after = _position(request.query_params.get("after"))
     subscription_id = request.query_params.get("subscription_id")
     with mart.store.reading() as reader:
         require_data_mart(reader, data_mart_id)
         if subscription_id is not None and not reader.has_table(data_mart_id, subscription_id):
             require_subscription(reader, data_mart_id, subscription_id)
+        if names_only:
+            return _page_of_names(
+                reader.names(data_mart_id, subscription_id, after, limit + 1), limit
+            )
         found = reader.records(data_mart_id, subscription_id, after, limit + 1)
     page: list[StoredRecord] = []
     text = 0
@@ -137,7 +149,11 @@ def get_transactions(data_mart_id: str, request: Request, mart: TheMart) -> Resp
 
 @router.get(f"{DATA_MART}/scoring_conflicts")
 def get_conflicts(data_mart_id: str, request: Request, mart: TheMart) -> Response:
-    """Records that came under the key of another one, newest first."""
+    """Records that came under the key of another one, newest first.
+
+    With `fields=ids` without the record itself.
+    """
+    names_only = _names_only(request)
     limit = min(number(request, "limit", LARGEST_PAGE, least=1), LARGEST_PAGE)
     subscription_id = request.query_params.get("subscription_id")
     with mart.store.reading() as reader:
@@ -152,11 +168,41 @@ def get_conflicts(data_mart_id: str, request: Request, mart: TheMart) -> Respons
             "stored_hash": conflict.stored_hash,
             "hash": conflict.record.content_hash,
             "received_at": conflict.record.received_at,
-            "record": _wire(conflict.record),
+            **({} if names_only else {"record": _wire(conflict.record)}),
         }
         for conflict in found
     ]
     return answer({"conflicts": conflicts})
+
+
+def _names_only(request: Request) -> bool:
+    fields = request.query_params.get("fields")
+    if fields not in {None, "ids"}:
+        message = "fields must be ids, or absent for whole records"
+        raise refusal(400, "invalid_parameter", message, field="fields")
+    return fields is not None
+
+
+def _page_of_names(found: list[StoredName], limit: int) -> Response:
+    page = found[:limit]
+    more = len(page) < len(found)
+    return answer(
+        {
+            "records": [
+                {
+                    "subscription_id": name.subscription_id,
+                    "deployment_id": name.deployment_id,
+                    "scoring_id": name.scoring_id,
+                    "scoring_timestamp": name.timestamp_utc,
+                    "status": name.status,
+                    "producer": name.producer,
+                    "sequence": name.sequence,
+                }
+                for name in page
+            ],
+            "after": _cursor(page[-1].sequence_in_store) if more else None,
+        }
+    )
 
 
 def _verified(record: StoredRecord) -> StoredRecord:

@@ -12,6 +12,7 @@ from scorespan.mart.store import (
     Binding,
     Conflict,
     PayloadTable,
+    StoredName,
     StoredRecord,
     Subscription,
 )
@@ -179,14 +180,27 @@ class SqlReader:
         self, data_mart_id: str, subscription_id: str | None, after: int, limit: int
     ) -> list[StoredRecord]:
         """Records stored after the given sequence, in the order they were stored."""
-        query = _records(payload_records, _conflict_count()).where(
-            payload_tables.c.data_mart_id == data_mart_id,
-            payload_records.c.store_sequence > after,
-        )
-        if subscription_id is not None:
-            query = query.where(payload_tables.c.subscription_id == subscription_id)
-        query = query.order_by(payload_records.c.store_sequence).limit(limit)
+        query = _records(payload_records, _conflict_count())
+        query = _stored_after(query, data_mart_id, subscription_id, after).limit(limit)
         return [StoredRecord(*row) for row in self._rows(query)]
+
+    def names(
+        self, data_mart_id: str, subscription_id: str | None, after: int, limit: int
+    ) -> list[StoredName]:
+        """Names of the records that `records` would answer with; no body is read."""
+        column = payload_records.c
+        query: Select[Any] = select(
+            column.store_sequence,
+            payload_tables.c.subscription_id,
+            column.scoring_id,
+            column.deployment_id,
+            column.timestamp_utc,
+            column.status,
+            column.producer,
+            column.sequence,
+        ).join_from(payload_records, payload_tables, payload_tables.c.table_id == column.table_id)
+        query = _stored_after(query, data_mart_id, subscription_id, after).limit(limit)
+        return [StoredName(*row) for row in self._rows(query)]
 
     def row_count(self, table_id: int, *, include_failed: bool) -> int:
         """How many rows the table has."""
@@ -288,6 +302,18 @@ def _records(table: Table, conflicts: ColumnElement[Any]) -> Select[Any]:
         column.received_at,
         conflicts,
     ).join_from(table, payload_tables, payload_tables.c.table_id == column.table_id)
+
+
+def _stored_after(
+    query: Select[Any], data_mart_id: str, subscription_id: str | None, after: int
+) -> Select[Any]:
+    """Those stored after the given sequence, in the order they were stored."""
+    query = query.where(
+        payload_tables.c.data_mart_id == data_mart_id, payload_records.c.store_sequence > after
+    )
+    if subscription_id is not None:
+        query = query.where(payload_tables.c.subscription_id == subscription_id)
+    return query.order_by(payload_records.c.store_sequence)
 
 
 def _of_table(table_id: int, *, include_failed: bool) -> ColumnElement[bool]:

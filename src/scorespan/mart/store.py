@@ -86,6 +86,20 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredName:
+    """What a payload record is called: its key, its place in time, and its producer's number."""
+
+    sequence_in_store: int
+    subscription_id: str
+    scoring_id: str
+    deployment_id: str
+    timestamp_utc: str
+    status: str
+    producer: str | None
+    sequence: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """A record that came under the key of another one and was not stored in its place."""
 
@@ -129,6 +143,11 @@ class Reader(Protocol):
         self, data_mart_id: str, subscription_id: str | None, after: int, limit: int
     ) -> list[StoredRecord]:
         """Records stored after the given sequence, in the order they were stored."""
+
+    def names(
+        self, data_mart_id: str, subscription_id: str | None, after: int, limit: int
+    ) -> list[StoredName]:
+        """Names of the records that `records` would answer with; no body is read."""
 
     def row_count(self, table_id: int, *, include_failed: bool) -> int:
         """How many rows the table has."""
