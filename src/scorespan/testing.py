@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
+NEVER = float("inf")
+"""A delay that ends only with the mart."""
+
 
 class Answer(NamedTuple):
-    """What the scripted mart says to one post."""
+    """What the scripted mart says to one request.
+
+    Attributes:
+        delay: seconds between taking the records and saying so.
+        drop: `before` or `after` taking the records the connection is closed without a word.
+    """
 
     status: int = 204
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    delay: float = 0.0
+    drop: Literal["before", "after"] | None = None
 
 
 class ScriptedMart:
@@ -32,6 +44,10 @@ class ScriptedMart:
         settings: keyword arguments for `configure` and the others that point there.
         token_answers: like `answers`, for requests of a token.
         data_mart_answers: like `answers`, for requests of the data mart's details.
+        always: what every request is answered with while it is set, whatever it asks for.
+        judge: asked for each post that the script has no answer to; None: 204.
+        largest: bytes of a post beyond which it is answered with 413; None: no bound.
+        requests: how many requests of any kind have come.
     """
 
     API_KEY = "a-key-for-tests"
@@ -43,7 +59,12 @@ class ScriptedMart:
         self.answers: deque[Answer] = deque()
         self.token_answers: deque[Answer] = deque()
         self.data_mart_answers: deque[Answer] = deque()
+        self.always: Answer | None = None
+        self.judge: Callable[[list[dict[str, Any]]], Answer | None] | None = None
+        self.largest: int | None = None
+        self.requests = 0
         self.tokens_given = 0
+        self.closing = threading.Event()
         self.arrived = threading.Condition()
         self.authorizations: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -76,13 +97,33 @@ class ScriptedMart:
     def answer_post(self, body: bytes) -> Answer:
         """Take a post and say what the script says."""
         with self.arrived:
-            answer = self.answers.popleft() if self.answers else Answer()
-            if answer.status in {202, 204}:
+            answer = self._answer_to(body)
+            if answer.status in {202, 204} and answer.drop != "before":
                 for record in orjson.loads(body):
                     self.stored.setdefault(record["scoring_id"], record)
             self.posts.append(body)
             self.arrived.notify_all()
         return answer
+
+    def _answer_to(self, body: bytes) -> Answer:
+        if self.largest is not None and len(body) > self.largest:
+            return Answer(413)
+        if self.answers:
+            return self.answers.popleft()
+        return (self.judge and self.judge(orjson.loads(body))) or Answer()
+
+    def answer(self, method: str, path: str, body: bytes = b"", bearer: str = "") -> Answer:
+        """Say what the script says to a request."""
+        with self.arrived:
+            self.requests += 1
+            if self.always is not None:
+                return self.always
+        if path.endswith("/validateAuth"):
+            return self.answer_token("access_token" if method == "POST" else "accessToken")
+        if method == "GET":
+            return self.answer_data_mart()
+        self.authorizations.append(bearer)
+        return self.answer_post(body)
 
     def answer_data_mart(self) -> Answer:
         """Our own mart's answer to GET, or what the script says."""
@@ -114,6 +155,7 @@ class ScriptedMart:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -129,29 +171,32 @@ def _handler(mart: ScriptedMart) -> type[BaseHTTPRequestHandler]:
             if len(body) < length:  # the sender died in the middle
                 self.close_connection = True
                 return
-            if self.path.endswith("/validateAuth"):
-                self._send(mart.answer_token("access_token"))
-            else:
-                mart.authorizations.append(self.headers.get("Authorization", ""))
-                self._send(mart.answer_post(body))
+            bearer = self.headers.get("Authorization", "")
+            self._send(mart.answer("POST", self.path, body, bearer))
 
         def do_GET(self) -> None:
-            if self.path.endswith("/validateAuth"):
-                self._send(mart.answer_token("accessToken"))
-            else:
-                self._send(mart.answer_data_mart())
+            self._send(mart.answer("GET", self.path))
 
         def _send(self, answer: Answer) -> None:
-            self.send_response(answer.status)
-            for name, value in answer.headers:
-                self.send_header(name, value)
-            if answer.status != 204:
-                self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-            self.wfile.flush()
+            delay = min(answer.delay, threading.TIMEOUT_MAX)
+            if answer.drop is not None or (delay > 0 and mart.closing.wait(delay)):
+                self.close_connection = True
+                return
+            with contextlib.suppress(OSError):  # who asked may have gone
+                _write(self, answer)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the base class
             """Say nothing."""
 
     return Handler
+
+
+def _write(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
+    handler.send_response(answer.status)
+    for name, value in answer.headers:
+        handler.send_header(name, value)
+    if answer.status != 204 and "Content-Length" not in dict(answer.headers):
+        handler.send_header("Content-Length", str(len(answer.body)))
+    handler.end_headers()
+    handler.wfile.write(answer.body)
+    handler.wfile.flush()

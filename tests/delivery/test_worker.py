@@ -3,130 +3,20 @@
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
 
-from scorespan.conversion.span import ScoringSpan, encode
+from delivery.bench import Bench, refusal, span
+from scorespan.conversion.span import encode
 from scorespan.delivery.batch import ledger_item
-from scorespan.delivery.client import MartClient
-from scorespan.delivery.sender import Sender, Waits
-from scorespan.delivery.settle import Settler, read_status
-from scorespan.delivery.worker import DeliveryWorker
+from scorespan.delivery.settle import read_status
 from scorespan.reconcile import read_account
-from scorespan.settings import Settings
 from scorespan.spool.dead import read_letters
-from scorespan.spool.root import Route, prepare_root
-from scorespan.spool.spool import Spool
-from scorespan.telemetry import RepeatedLog
 from scorespan.testing import Answer, ScriptedMart
-
-REQUEST = b'{"fields": ["a"], "values": [[1]]}'
-RESPONSE = b'{"fields": ["p"], "values": [[0]]}'
-
-
-def span(number: int, **changed: Any) -> ScoringSpan:
-    """A scoring span that converts."""
-    known = {
-        "request": REQUEST,
-        "response": RESPONSE,
-        "trace_id": "0" * 32,
-        "span_id": f"{number:016x}",
-        "subscription_id": "subscription",
-        "deployment_id": "deployment",
-        "producer_id": "producer",
-        "sequence": number,
-        "scoring_id": f"s{number}",
-    }
-    return ScoringSpan(**{**known, **changed})
-
-
-class Bench:
-    """A worker over a spool of its own, with waits of milliseconds."""
-
-    def __init__(self, root: Path, mart: ScriptedMart, **changed: Any) -> None:
-        self.root = root
-        self.mart = mart
-        prepare_root(root)
-        self.settings = Settings.load({**mart.settings, **changed}, {})
-        route = Route(mart.url, mart.DATA_MART_ID)
-        self.spool = Spool(root, route, max_bytes=10**9)
-        self.settler = Settler(self.spool)
-        self.client = MartClient(self.settings)
-        log = RepeatedLog()
-        self.worker = DeliveryWorker(
-            self.spool,
-            self.settler,
-            lambda stop: Sender(
-                self.client,
-                self.settler,
-                stop,
-                log=log,
-                waits=Waits(0.001, 0.01, 0.01),
-                chance=random.Random(1),
-            ),
-            log=log,
-            linger=0.001,
-        )
-
-    def put(self, *spans: ScoringSpan) -> None:
-        """Put spans as the intake does."""
-        for one in spans:
-            self.spool.put(encode(one))
-
-    def deliver(self, *spans: ScoringSpan) -> None:
-        """Put and deliver."""
-        self.put(*spans)
-        self.worker.start()
-        assert self.worker.flush(30)
-
-    def outcomes(self) -> dict[str, str]:
-        """What the account says of each scoring id."""
-        return {item.scoring_id: item.outcome for item in read_account(self.root).items.values()}
-
-    def letters(self, folder: str = "dead") -> dict[str | None, tuple[str, str, int | None]]:
-        """Dead letters by scoring id."""
-        return {
-            letter.scoring_id: (letter.code, letter.reason, letter.status)
-            for letter in read_letters(self.root / folder)
-        }
-
-    def close(self) -> None:
-        """Stop everything."""
-        started = self.worker._thread.ident is not None
-        if started and self.worker.stop(0):
-            self.settler.close(blocked=None)
-            self.spool.close()
-        self.client.close()
-
-
-@pytest.fixture
-def make_bench(tmp_path: Path, scripted_mart: ScriptedMart) -> Iterator[Callable[..., Bench]]:
-    """Makes a bench; closes it afterwards."""
-    made: list[Bench] = []
-
-    def make(**changed: Any) -> Bench:
-        made.append(Bench(tmp_path / "root", scripted_mart, **changed))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def bench(make_bench: Callable[..., Bench]) -> Bench:
-    """A bench in front of our own kind of mart."""
-    return make_bench()
-
-
-def refusal(status: int, *errors: dict[str, object]) -> Answer:
-    """An answer that refuses records."""
-    return Answer(status, orjson.dumps({"trace": "t", "errors": list(errors)}))
 
 
 def test_a_batch_goes_in_one_post_and_is_stored(bench: Bench):
@@ -224,14 +114,16 @@ def test_switched_off_payload_logging_is_a_term_of_its_own(bench: Bench):
     assert list(bench.letters()) == ["s2"]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_a_passing_fault_is_retried_until_it_is_over(bench: Bench, status: int):
+@pytest.mark.parametrize("status", [425, 429, 503])
+def test_a_route_that_is_not_ready_gets_the_same_list_again(bench: Bench, status: int):
     """The same list is posted again; every record is stored once."""
     bench.mart.answers.extend([Answer(status)] * 4)
     bench.deliver(span(1), span(2))
     assert len(bench.mart.posts) == 5
     assert len(set(bench.mart.posts)) == 1
     assert set(bench.outcomes().values()) == {"stored"}
+    assert bench.sender.posts == {"accepted": 1, "rejected": 0, "retryable": 4, "blocked": 0}
+    assert bench.sender.resent == 8
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404])
@@ -385,3 +277,24 @@ def test_the_hosted_mart_is_known_by_its_answer(make_bench: Callable[..., Bench]
     bench.mart.data_mart_answers.append(Answer(200, b'{"internal_database": true}'))
     bench.deliver(span(1, response=None, failed=True))
     assert bench.outcomes() == {"s1": "withheld"}
+
+
+def test_a_flush_waits_for_what_was_put_before_it_however_much_comes_behind(bench: Bench):
+    """Somebody who scores without a pause does not keep a flush from its end."""
+    bench.put(*map(span, range(1, 101)))
+    ended = threading.Event()
+    numbers = iter(range(101, 10_000_000))
+
+    def score() -> None:
+        while not ended.is_set():
+            bench.put(span(next(numbers)))
+
+    scorer = threading.Thread(target=score)
+    bench.worker.start()
+    scorer.start()
+    try:
+        assert bench.worker.flush(30)
+    finally:
+        ended.set()
+        scorer.join()
+    assert {f"s{number}" for number in range(1, 101)} <= set(bench.mart.stored)

@@ -69,12 +69,16 @@ class MartClient:
 
     Redirects are off, TLS is verified, and nothing of it is traced. How long the answer to a post
     is waited for follows the answers seen; see `Patience`.
+
+    Attributes:
+        timeout: seconds that an answer may take as a rule.
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         settings.check_delivery()
         self._settings = settings
         self._clock = clock
+        self.timeout = settings.timeout_seconds
         self._patience = Patience(settings.timeout_seconds)
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
         self._session = requests.Session()
@@ -87,15 +91,23 @@ class MartClient:
             self._session.trust_env = False
         self._tokens = TokenSource(settings, self._session)
 
-    def post_records(self, body: bytes | Pieces, *, count: int) -> Outcome:
+    def post_records(
+        self, body: bytes | Pieces, *, count: int, timeout: float | None = None
+    ) -> Outcome:
         """Post one JSON list of records.
+
+        Args:
+            body: the list.
+            count: how many records there are in it.
+            timeout: seconds that this answer is waited for at least. Where it is given, a read
+                timeout says nothing about answers to others.
 
         Returns:
             What the answer means. No answer at all is Retryable.
         """
         with _untraced():
             token = self._token()
-            return self._post(token, body, count) if isinstance(token, str) else token
+            return self._post(token, body, count, timeout) if isinstance(token, str) else token
 
     def get(self, path: str, **parameters: str | int | None) -> Any:
         """Get JSON below the data mart's address; `path` is empty or begins with a slash.
@@ -149,9 +161,9 @@ class MartClient:
                 return Blocked(str(error), token=True)
             return Retryable(str(error), error.retry_after)
 
-    def _post(self, token: str, body: bytes | Pieces, count: int) -> Outcome:
+    def _post(self, token: str, body: bytes | Pieces, count: int, timeout: float | None) -> Outcome:
         started = self._clock()
-        timeouts = (self._settings.timeout_seconds, self._patience.seconds)
+        timeouts = (self.timeout, max(self._patience.seconds, timeout or 0.0))
         try:
             with self._send(
                 token, "POST", "/scoring_payloads", data=body, timeout=timeouts, stream=True
@@ -159,7 +171,7 @@ class MartClient:
                 content = _start_of(answer)
         except (requests.RequestException, ValueError, OSError) as error:
             outcome = self._no_answer(error)
-            if outcome.timed_out:
+            if outcome.timed_out and timeout is None:
                 self._patience.timed_out()
             return outcome
         self._patience.answered(self._clock() - started)
@@ -207,7 +219,7 @@ class MartClient:
             "Content-Type": "application/json",
             "Accept": "application/json",
         }
-        options.setdefault("timeout", self._settings.timeout_seconds)
+        options.setdefault("timeout", self.timeout)
         return self._session.request(
             method,
             self._base + path,

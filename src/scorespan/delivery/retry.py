@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import NamedTuple, TypeAlias
 
@@ -29,8 +29,9 @@ class Accepted(NamedTuple):
 class Retryable(NamedTuple):
     """Not now: ask again, at the earliest after `after` seconds where the mart says so.
 
-    `of_list` says that the route was there and these records may be what the mart cannot take;
-    `timed_out` that the mart may still be at work on them.
+    `of_list` says that the route was there and these records may be what the mart cannot take; a
+    mart that says when to come again speaks of itself. `timed_out` says that it may still be at
+    work on them.
     """
 
     reason: str
@@ -78,7 +79,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, count: int
         return Accepted()
     if status in {408, 425, 429} or status >= 500:
         after = retry_after(headers.get("Retry-After"))
-        return Retryable(f"HTTP {status}", after, of_list=status not in {425, 429, 503})
+        of_list = after is None and status not in {425, 429, 503}
+        return Retryable(f"HTTP {status}", after, of_list=of_list)
     refusals = _refusals(body, count)
     if status in {400, 413, 422} or (refusals and 400 <= status < 500):
         answer = body.decode("utf-8", "replace")
@@ -120,6 +122,50 @@ def backoff(
     """Seconds to wait before attempt number `attempt` + 1: full jitter below a growing ceiling."""
     ceiling = min(cap, first * 2 ** min(attempt - 1, 30))
     return chance.uniform(min(first, ceiling) / 2, ceiling)
+
+
+class Waits(NamedTuple):
+    """Seconds: between attempts at first and at most, and while a route is blocked."""
+
+    first: float = BACKOFF_FIRST
+    longest: float = BACKOFF_CAP
+    blocked: float = BLOCKED_SECONDS
+
+
+class Pace:
+    """When to ask again: after each failure in a row, later.
+
+    Attributes:
+        failures: how many there were in a row.
+    """
+
+    def __init__(self, waits: Waits, chance: random.Random, clock: Callable[[], float]) -> None:
+        self._waits = waits
+        self._chance = chance
+        self._clock = clock
+        self._due = 0.0
+        self.failures = 0
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is time; 0 where it is."""
+        return max(self._due - self._clock(), 0.0)
+
+    def failed(self, least: float = 0.0) -> None:
+        """That did not work: not again before `least` seconds, and what failures ask for."""
+        self.failures += 1
+        waits = self._waits
+        wait = backoff(self.failures, self._chance, first=waits.first, cap=waits.longest)
+        self._due = self._clock() + max(wait, least)
+
+    def rest(self, seconds: float) -> None:
+        """Not again before so many seconds."""
+        self._due = self._clock() + seconds
+
+    def passed(self) -> None:
+        """That worked: again at once."""
+        self.failures = 0
+        self._due = 0.0
 
 
 def _is_json_or_empty(body: bytes) -> bool:

@@ -1,26 +1,28 @@
-"""The sender: claimed entries in, every one of them settled out."""
+"""The sender: claimed entries in, each of them settled out, or set aside until it can be."""
 
 from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from errno import EDQUOT, ENOSPC
-from typing import NamedTuple
 
+from scorespan.conversion.span import OPAQUE_BYTES
 from scorespan.delivery.batch import Ready, dead_letter, read_items
-from scorespan.delivery.client import MartClient
+from scorespan.delivery.client import MartClient, Pieces
+from scorespan.delivery.lag import Lag
+from scorespan.delivery.lists import KEPT_FAILING, Aside, RecordList
 from scorespan.delivery.retry import (
-    BACKOFF_CAP,
-    BACKOFF_FIRST,
-    BLOCKED_SECONDS,
     SWITCHED_OFF,
     Accepted,
     Blocked,
     Outcome,
+    Pace,
     Refusal,
     Rejected,
     Retryable,
+    Waits,
     backoff,
 )
 from scorespan.delivery.settle import Settler
@@ -38,16 +40,11 @@ class Stopping(Exception):  # noqa: N818 - not an error: unwinds a delivery that
     """Shutdown has come; what is not settled stays in the spool."""
 
 
-class Waits(NamedTuple):
-    """Seconds: between attempts at first and at most, and while a route is blocked."""
-
-    first: float = BACKOFF_FIRST
-    longest: float = BACKOFF_CAP
-    blocked: float = BLOCKED_SECONDS
-
-
 class Sender:
-    """Sends until every record of a claim is settled in exactly one way.
+    """Sends until every record of a claim is settled in exactly one way, or set aside.
+
+    A list that the mart cannot take while it takes others is set aside. It stays claimed, and is
+    tried again between the claims to come. Used by one thread; any thread may read the attributes.
 
     Args:
         client: where to.
@@ -55,11 +52,17 @@ class Sender:
         stop: ends every wait.
         log: where faults are reported.
         waits: how long to wait.
+        aside: what is set aside; made with these waits unless given.
         chance: for jitter.
         clock: seconds that only grow.
+        wall_clock: nanoseconds since the epoch.
 
     Attributes:
         blocked: why the route is paused; None while it is not.
+        posts: requests by the kind of their outcome.
+        resent: records in posts that were not their first.
+        lag: seconds from the end of a scoring until its record was stored.
+        oldest_waiting: when the oldest scoring in hand ended, in nanoseconds since the epoch.
     """
 
     def __init__(  # noqa: PLR0913 - time and chance are parameters
@@ -70,8 +73,10 @@ class Sender:
         *,
         log: RepeatedLog,
         waits: Waits | None = None,
+        aside: Callable[[Pace], Aside] = Aside,
         chance: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._client = client
         self._settler = settler
@@ -80,11 +85,29 @@ class Sender:
         self._waits = waits or Waits()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._route = Pace(self._waits, self._chance, clock)
+        self._aside = aside(Pace(self._waits, self._chance, clock))
+        self._fresh: deque[RecordList] = deque()
         self._kind: str | None = None
         self.blocked: str | None = None
+        self.posts = {"accepted": 0, "rejected": 0, "retryable": 0, "blocked": 0}
+        self.resent = 0
+        self.lag = Lag()
+        self.oldest_waiting: int | None = None
+
+    @property
+    def set_aside(self) -> int:
+        """How many records are set aside."""
+        return self._aside.records
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until something that is set aside is due; None where nothing is."""
+        return self._aside.left
 
     def deliver(self, entries: Sequence[Entry]) -> None:
-        """Convert, send and settle.
+        """Convert, send and settle; then try what is set aside and due.
 
         Raises:
             Stopping: shutdown came first; what is not settled stays in the spool.
@@ -93,10 +116,29 @@ class Sender:
         if unreadable:
             letters = [dead_letter(one, one.error.code, one.error.reason) for one in unreadable]
             self._write_down(lambda: self._settler.dead_letter(unreadable, letters))
-        if ready and self._mart_kind() == "openscale":
-            ready = self._without_openscale(ready)
         if ready:
-            self._send(ready)
+            self.oldest_waiting = ready[0].span.end_time
+            if self._mart_kind() == "openscale":
+                ready = self._without_openscale(ready)
+        opaque = [one for one in ready if len(one.entry.body) > OPAQUE_BYTES]
+        if opaque:
+            self._fresh.extend(RecordList([one]) for one in opaque)
+            ready = [one for one in ready if len(one.entry.body) <= OPAQUE_BYTES]
+        if ready:
+            self._fresh.append(RecordList(ready))
+        while self._fresh or self._aside.left == 0:
+            self._wait(self._route.left)
+            if self._aside.left == 0:
+                self._try_aside()
+            elif self._fresh:
+                self._send(self._fresh.popleft())
+        self.oldest_waiting = self._aside.oldest
+
+    def forget(self) -> None:
+        """What is in hand comes with the next claims again."""
+        self._fresh.clear()
+        self._aside.clear()
+        self._show_aside()
 
     def wait_after(self, faults: int) -> None:
         """Wait after so many faults in a row.
@@ -107,7 +149,7 @@ class Sender:
         self._wait(self._backoff(faults))
 
     def _without_openscale(self, ready: list[Ready]) -> list[Ready]:
-        """Set aside what the hosted mart has no place for, or would refuse for lack of an id."""
+        """Settle what the hosted mart has no place for, or would refuse for lack of an id."""
         failed = [one for one in ready if one.record.failed]
         if failed:
             reason = "the data mart has no place for a failed scoring"
@@ -121,34 +163,73 @@ class Sender:
             self._write_down(lambda: self._settler.dead_letter(unbound, dead))
         return [one for one in rest if one.record.binding_id is not None]
 
-    def _send(self, ready: Sequence[Ready]) -> None:
-        """Send until every record is settled; refused lists are parted and sent again."""
-        lists = [ready]
-        while lists:
-            ready = lists.pop()
-            body = wire_list([one.record for one in ready], extras=self._kind == "scorespan")
-            outcome, attempts = self._post_until_answered(body, len(ready))
-            if isinstance(outcome, Accepted):
-                self._settle_stored(ready)
-            elif outcome.refusals:
-                self._settle_refused(ready, outcome, attempts)
-                named = {refusal.position for refusal in outcome.refusals}
-                rest = [one for position, one in enumerate(ready) if position not in named]
-                lists += [rest] if rest else []
-            elif len(ready) == 1:
-                message = f"HTTP {outcome.status}"
-                if outcome.status == 413:
-                    message += f": the record has {len(body)} bytes"
-                alone = outcome._replace(refusals=(Refusal(0, "refused", message),))
-                self._settle_refused(ready, alone, attempts)
-            else:
-                middle = len(ready) // 2
-                lists += [ready[middle:], ready[:middle]]
+    def _send(self, fresh: RecordList) -> None:
+        """Send a list. Where the mart cannot take it, another list shows whether it takes any."""
+        outcome = self._post(fresh, None)
+        if not isinstance(outcome, (Retryable, Blocked)):
+            self._settle(fresh, outcome)
+            return
+        if isinstance(outcome, Retryable) and outcome.of_list:
+            fresh.failed(outcome, self._client.timeout)
+            others_pass = self._route.failures == 0
+            if not self._aside.full and (others_pass or fresh.failures >= KEPT_FAILING):
+                self._set_aside(fresh, outcome.reason)
+                self._route.failed()
+                return
+        self._fresh.appendleft(fresh)
+        self._refused(outcome)
 
-    def _settle_stored(self, ready: Sequence[Ready]) -> None:
-        self._write_down(lambda: self._settler.settle(ready, STORED))
+    def _try_aside(self) -> None:
+        """Send one list of those that are set aside. Its failure says nothing about the route."""
+        started = self._clock()
+        one = self._aside.take()
+        outcome = self._post(one, one.timeout)
+        if not isinstance(outcome, (Retryable, Blocked)):
+            self._aside.pace.passed()
+            self._show_aside()
+            self._settle(one, outcome)
+        elif isinstance(outcome, Retryable) and outcome.of_list:
+            one.failed(outcome, self._client.timeout)
+            # What the mart hangs at takes at most a third of the time.
+            self._set_aside(one, outcome.reason, rest=2 * (self._clock() - started))
+        else:
+            self._aside.put_back(one)
+            self._refused(outcome)
 
-    def _settle_refused(self, ready: Sequence[Ready], outcome: Rejected, attempts: int) -> None:
+    def _set_aside(self, one: RecordList, reason: str, *, rest: float = 0.0) -> None:
+        self._log.warning(
+            "aside", "records are set aside and tried again, nothing is dropped: %s", reason
+        )
+        self._aside.add(one, reason)
+        self._aside.pace.failed(rest)
+        self._show_aside()
+
+    def _show_aside(self) -> None:
+        self._settler.set_aside = (self._aside.records, self._aside.reason)
+
+    def _settle(self, one: RecordList, outcome: Accepted | Rejected) -> None:
+        """Settle what the mart has said its word about; the rest of a refused list goes next."""
+        items = one.items
+        if isinstance(outcome, Accepted):
+            self._write_down(lambda: self._settler.settle(items, STORED))
+            self.lag.add([item.span.end_time for item in items], self._wall_clock())
+        elif outcome.refusals:
+            self._settle_refused(items, outcome, one.posts)
+            named = {refusal.position for refusal in outcome.refusals}
+            rest = [item for position, item in enumerate(items) if position not in named]
+            if rest:
+                self._fresh.appendleft(RecordList(rest, posts=one.posts))
+        elif len(items) == 1:
+            message = f"HTTP {outcome.status}"
+            if outcome.status == 413:
+                message += f": the record has {one.wire_bytes} bytes"
+            alone = outcome._replace(refusals=(Refusal(0, "refused", message),))
+            self._settle_refused(items, alone, one.posts)
+        else:
+            first, second = one.halves()
+            self._fresh.extendleft((second, first))
+
+    def _settle_refused(self, ready: Sequence[Ready], outcome: Rejected, posts: int) -> None:
         """Settle the records that the mart named: payload logging is off, or dead letters."""
         off = [refusal for refusal in outcome.refusals if refusal.code == SWITCHED_OFF]
         if off:
@@ -162,64 +243,78 @@ class Sender:
                     item,
                     refusal.code,
                     refusal.message,
-                    status=outcome.status,
+                    status=outcome.status or None,
                     answer=outcome.answer,
-                    attempts=attempts,
+                    attempts=posts,
                 )
                 for item, refusal in zip(items, dead, strict=True)
             ]
             self._write_down(lambda: self._settler.dead_letter(items, letters))
 
-    def _post_until_answered(self, body: bytes, count: int) -> tuple[Accepted | Rejected, int]:
-        """Post until the mart says yes or no to the records; with the number of posts it took."""
-        attempt = 0
-        refreshed = False
-        while True:
-            attempt += 1
-            outcome = self._client.post_records(body, count=count)
-            if isinstance(outcome, Blocked) and outcome.token and not refreshed:
-                refreshed = True
-                self._client.forget_token()
-                continue
-            if isinstance(outcome, (Accepted, Rejected)):
-                self._resumed()
-                return outcome, attempt
-            self._pause(outcome, attempt)
-            refreshed = False
+    def _post(self, one: RecordList, timeout: float | None) -> Outcome:
+        """Post a list; where the token is refused, once more with a new one."""
+        try:
+            body = self._body(one.items)
+        except Exception as error:  # noqa: BLE001 - one record's fault must not hold up the others
+            fault = Refusal(0, "fault", f"the record has no wire form: {type(error).__name__}")
+            return Rejected(0, "", (fault,) if len(one.items) == 1 else ())
+        one.wire_bytes = len(body)
+        outcome = self._post_body(one, body, timeout)
+        # While the route is blocked, each pause has asked for a new token.
+        if isinstance(outcome, Blocked) and outcome.token and self.blocked is None:
+            self._client.forget_token()
+            outcome = self._post_body(one, body, timeout)
+        if isinstance(outcome, (Accepted, Rejected)):
+            self._resumed()
+        return outcome
 
-    def _pause(self, outcome: Outcome, attempt: int) -> None:
+    def _post_body(self, one: RecordList, body: bytes | Pieces, timeout: float | None) -> Outcome:
+        count = len(one.items)
+        self.resent += count if one.posts else 0
+        one.posts += 1
+        outcome = self._client.post_records(body, count=count, timeout=timeout)
+        self.posts[type(outcome).__name__.lower()] += 1
+        return outcome
+
+    def _body(self, items: Sequence[Ready]) -> bytes | Pieces:
+        extras = self._kind == "scorespan"
+        first = items[0].record
+        if first.opaque:
+            return Pieces(first.wire_pieces(extras=extras))
+        return wire_list([one.record for one in items], extras=extras)
+
+    def _refused(self, outcome: Retryable | Blocked) -> None:
+        """The route is not there: the next request waits."""
         if isinstance(outcome, Blocked):
             self.blocked = outcome.reason
             self._log.warning(
                 "blocked", "delivery is paused, nothing is dropped: %s", outcome.reason
             )
             self._client.forget_token()
-            wait = self._waits.blocked
+            self._route.rest(self._waits.blocked)
         else:
-            reason = outcome.reason if isinstance(outcome, Retryable) else ""
-            self._log.warning("retry", "delivery is waiting, nothing is dropped: %s", reason)
-            wait = self._backoff(attempt)
-            if isinstance(outcome, Retryable) and outcome.after is not None:
-                wait = max(wait, outcome.after)
+            self._log.warning(
+                "retry", "delivery is waiting, nothing is dropped: %s", outcome.reason
+            )
+            self._route.failed(outcome.after or 0.0)
         self._settler.write_status(blocked=self.blocked)
-        self._wait(wait)
 
     def _resumed(self) -> None:
         self.blocked = None
+        self._route.passed()
         if self._log.over("blocked") | self._log.over("retry"):
             logger.warning("delivery goes on")
 
     def _mart_kind(self) -> str:
         """The data mart's kind, asked for until there is an answer, and then known."""
-        attempt = 0
         while self._kind is None:
-            attempt += 1
+            self._wait(self._route.left)
             found = self._client.kind()
             if isinstance(found, str):
                 self._kind = found
                 self._resumed()
             else:
-                self._pause(found, attempt)
+                self._refused(found)
         return self._kind
 
     def _write_down(self, write: Callable[[], None]) -> None:

@@ -8,13 +8,21 @@ from collections.abc import Callable
 
 from scorespan.delivery.sender import Sender, Stopping
 from scorespan.delivery.settle import Settler
-from scorespan.spool.spool import ADOPT_SECONDS, Spool
+from scorespan.spool.spool import ADOPT_SECONDS, Spool, SpoolMark
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native, start
 
 BATCH_BYTES = 1024 * 1024
 BATCH_RECORDS = 1000
 LINGER_SECONDS = 0.5
+
+
+class _Flush:
+    """Somebody waits until all that was put before the mark is settled."""
+
+    def __init__(self, mark: SpoolMark) -> None:
+        self.mark = mark
+        self.done = False
 
 
 class DeliveryWorker:
@@ -55,8 +63,7 @@ class DeliveryWorker:
         self._clock = clock
         self._hurry = native.Event()
         self._idle = native.Condition()
-        self._passes = 0
-        self._flushing = 0
+        self._flushes: list[_Flush] = []
         self._next_adoption = 0.0
         self._faults = 0
         self._started = False
@@ -72,23 +79,25 @@ class DeliveryWorker:
         self._started = start(self._thread)
 
     def flush(self, timeout: float) -> bool:
-        """Deliver what was put before this call; false where time ran out first."""
+        """Settle what was put before this call; false where time ran out first.
+
+        What is put meanwhile does not count. What is set aside does.
+        """
         deadline = self._clock() + timeout
+        flush = _Flush(self._spool.mark())
         with self._idle:
-            # A pass that is under way may have claimed before the last put: the next one has not.
-            wanted = self._passes + 2
-            self._flushing += 1
+            self._flushes.append(flush)
             self._hurry.set()
             try:
-                while self._passes < wanted:
+                while not flush.done:
                     left = deadline - self._clock()
                     if left <= 0 or not self._thread.is_alive() or self._spool.gone:
                         return False
                     self._spool.arrived.set()
                     self._idle.wait(min(left, 0.05))
             finally:
-                self._flushing -= 1
-                if not self._flushing:
+                self._flushes.remove(flush)
+                if not self._flushes:
                     self._hurry.clear()
         return True
 
@@ -115,7 +124,10 @@ class DeliveryWorker:
         with contextlib.suppress(Stopping):
             while not self._stop.is_set():
                 self._pass()
-                self._spool.arrived.wait(timeout=ADOPT_SECONDS)
+                left = self._sender.left
+                self._spool.arrived.wait(
+                    ADOPT_SECONDS if left is None else min(left, ADOPT_SECONDS)
+                )
                 self._spool.arrived.clear()
                 if not self._stop.is_set():
                     self._hurry.wait(timeout=self._linger)
@@ -130,20 +142,26 @@ class DeliveryWorker:
                 entries, more = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
                 self._sender.deliver(entries)
                 self._settler.write_status(blocked=self.blocked)
+                self._tell_flushed()
                 more = more or taken
         except Stopping:
             raise
         except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; it is logged
             # The type alone: the text of a foreign error may hold what was being converted.
             self._log.warning("worker", "delivery: %s", type(error).__name__)
+            self._sender.forget()
             self._spool.release()
             self._spool.arrived.set()
             self._faults += 1
             self._sender.wait_after(self._faults)
             return
         self._faults = 0
+
+    def _tell_flushed(self) -> None:
+        """Let go whoever waits for what is settled now, however much has come behind it."""
         with self._idle:
-            self._passes += 1
+            for flush in self._flushes:
+                flush.done = flush.done or self._spool.passed(flush.mark)
             self._idle.notify_all()
 
     def _adopt(self) -> bool:
