@@ -14,7 +14,7 @@ from scorespan.conversion.span import ScoringSpan
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
-from scorespan.spool.ballast import Ballast
+from scorespan.spool.room import Room
 from scorespan.testing import Answer, ScriptedMart
 
 SPAN = ScoringSpan(
@@ -80,12 +80,13 @@ def test_a_disk_that_the_spool_has_filled_is_drained(small_disk: Path, scripted_
 
 def test_the_ballast_is_kept_only_where_there_is_room(small_disk: Path):
     """It leaves as much free as it takes; given up, its space is the disk's."""
-    ballast = Ballast(small_disk)
+    room = Room(small_disk)
     free = shutil.disk_usage(small_disk).free
-    assert ballast.keep()
-    assert ballast.keep()
+    assert not room.look()
+    assert not room.look()
     assert free - shutil.disk_usage(small_disk).free >= 1024 * 1024
-    ballast.give_up()
+    room.give_up_ballast()
+    assert room.short
     assert shutil.disk_usage(small_disk).free >= free - 65536
     (small_disk / "others").write_bytes(b"x" * 7 * 1024 * 1024)
-    assert not ballast.keep()
+    assert room.look()

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
 
+from scorespan.spool.files import DISK, Files
+
 SUFFIX = ".acks"
 _RUN = struct.Struct("<QQ")
 _CHECK = struct.Struct("<I")
@@ -26,7 +28,7 @@ def acks_path(segment: Path) -> Path:
     return segment.with_suffix(SUFFIX)
 
 
-def append_acks(segment: Path, sequences: Iterable[int]) -> None:
+def append_acks(segment: Path, sequences: Iterable[int], files: Files = DISK) -> None:
     """Mark entries as settled.
 
     Raises:
@@ -36,15 +38,17 @@ def append_acks(segment: Path, sequences: Iterable[int]) -> None:
     for first, last in _merged((sequence, sequence) for sequence in sequences):
         run = _RUN.pack(first, last)
         items.append(run + _CHECK.pack(crc32(run)))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    descriptor = os.open(acks_path(segment), flags, 0o600)
+    descriptor = files.open_append(acks_path(segment))
     try:
-        start = os.fstat(descriptor).st_size
-        if os.write(descriptor, b"".join(items)) != len(items) * _SIZE:
-            # A part of an item would put all that follow out of place.
-            os.ftruncate(descriptor, start - start % _SIZE)
+        size = os.fstat(descriptor).st_size
+        # A part of an item would put all that follow out of place.
+        if size % _SIZE:
+            size -= size % _SIZE
+            files.truncate(descriptor, size)
+        if files.writev(descriptor, [b"".join(items)]) != len(items) * _SIZE:
+            files.truncate(descriptor, size)
     finally:
-        os.close(descriptor)
+        files.close(descriptor)
 
 
 class Acked:

@@ -16,7 +16,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
 
-FILE_MAGIC = b"scspool\x01"
+from scorespan.spool.files import Piece
+
+FILE_PREFIX = b"scspool"
+FILE_VERSION = 1
+FILE_VERSIONS = (1, 2)
+"""What this library reads alike: what it writes, and the next one."""
+FILE_MAGIC = FILE_PREFIX + bytes([FILE_VERSION])
 FRAME_MAGIC = b"\xf8Sp\xff"
 
 FLAG_HEADER = 0x8000
@@ -47,7 +53,7 @@ class Damage(NamedTuple):
     end: int
 
 
-def frame(sequence: int, flags: int, pieces: Sequence[bytes], length: int) -> list[bytes]:
+def frame(sequence: int, flags: int, pieces: Sequence[Piece], length: int) -> list[Piece]:
     """A frame around a body of `length` bytes that comes in pieces, for one gathering write."""
     checksum = crc32(_SEQUENCE_FLAGS.pack(sequence, flags))
     for piece in pieces:
@@ -63,6 +69,20 @@ def body_length(buffer: bytes, start: int) -> int | None:
     return length if magic == FRAME_MAGIC else None
 
 
+def head_of(head: Piece) -> tuple[int, int]:
+    """Sequence and body length that the head of a frame of ours says."""
+    _, length, _, sequence, _ = _FRAME_HEAD.unpack(head)
+    return sequence, length
+
+
+def frame_of(head: bytes, body: bytes, end: int) -> Frame | None:
+    """The frame of a head and a body that were read apart, or None where it is damaged."""
+    _, _, checksum, sequence, flags = _FRAME_HEAD.unpack(head)
+    if crc32(body, crc32(head[_CHECKED_FROM:])) != checksum:
+        return None
+    return Frame(sequence, flags, body, end)
+
+
 def read_frame(buffer: bytes, start: int) -> Frame | None:
     """The frame at `start`, or None where no whole and undamaged frame stands."""
     body_start = start + HEAD_SIZE
@@ -75,12 +95,3 @@ def read_frame(buffer: bytes, start: int) -> Frame | None:
     if crc32(memoryview(buffer)[start + _CHECKED_FROM : end]) != checksum:
         return None
     return Frame(sequence, flags, buffer[body_start:end], end)
-
-
-def find_frame(buffer: bytes, start: int) -> int:
-    """Offset of the next whole frame at or behind `start`, or -1."""
-    while True:
-        start = buffer.find(FRAME_MAGIC, start)
-        if start < 0 or read_frame(buffer, start) is not None:
-            return start
-        start += 1

@@ -6,160 +6,169 @@ Used by one thread at a time. Memory is bounded by one claim, whatever the backl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scorespan.spool.acks import Acked, acks_path, append_acks
-from scorespan.spool.frames import FLAGS_OF_SPOOL
-from scorespan.spool.segment import number_of, read_segment, segments_of
+from scorespan.spool.acks import acks_path, append_acks
+from scorespan.spool.files import DISK, Files
+from scorespan.spool.segment import READ_BYTES, is_foreign, number_of, read_header, segments_of
+from scorespan.spool.segment_reading import Claimed, Entry, Faults, Limit, SegmentReading
 
-READ_BYTES = 128 * 1024
-"""Read at a time: a buffer this small is reused by the allocator, a larger one is mapped anew."""
-
-
-class SegmentReading:
-    """How far one segment has been read and settled, and by whom."""
-
-    def __init__(self, path: Path, reader: DirectoryReader) -> None:
-        self.path = path
-        self.reader = reader
-        self.offset = 0
-        self.acked = Acked(path)
-        self.claimed: set[int] = set()
-        self.complete = False
-
-
-class Entry(NamedTuple):
-    """A claimed entry: `sequence` names it in the segment that is being read.
-
-    A `damaged` one stands for bytes that are no entry: `body` is those bytes, and `sequence` their
-    negative offset in the file.
-    """
-
-    reading: SegmentReading
-    sequence: int
-    body: bytes
-    damaged: bool = False
+__all__ = ["READ_BYTES", "Claimed", "DirectoryReader", "Entry", "Extent", "Mark"]
 
 
 class Extent(NamedTuple):
-    """How far the segment that is being written may be read."""
+    """What a directory's writer says: its newest segment, and the limits of those not closed."""
 
-    number: int
+    newest: int
+    limits: Mapping[int, Limit]
+
+
+class Mark(NamedTuple):
+    """A moment in a directory: the segment that was written, its size, the last sequence."""
+
+    segment: int
     size: int
+    sequence: int
 
 
 class DirectoryReader:
     """Reads a directory's segments in order.
 
+    A segment of a version that is not ours is left as it is.
+
     Args:
         directory: the directory.
-        extent: tells the segment that is being written and its size; None from it, or no
-            callable: nobody writes here any more.
-        on_damage: called with the segment, where in it bytes begin and end that are no entries.
+        extent: what the writer says; None from it, or no callable: nobody writes here any more.
         on_removed: called with a finished segment and the bytes that it gave back.
+        faults: where what is wrong on the disk is counted.
+        files: makes the changes on disk.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        extent: Callable[[], Extent | None] | None = None,
-        on_damage: Callable[[Path, int, int], None],
+        extent: Callable[[], Extent | None] = lambda: None,
         on_removed: Callable[[Path, int], None],
+        faults: Faults,
+        files: Files = DISK,
     ) -> None:
         self.directory = directory
         self._extent = extent
-        self._on_damage = on_damage
         self._on_removed = on_removed
+        self._faults = faults
+        self._files = files
         self._open: dict[Path, SegmentReading] = {}
 
-    def claim(self, max_bytes: int, max_entries: int) -> list[Entry]:
+    def claim(self, max_bytes: int, max_entries: int, *, alone: bool = True) -> Claimed:
         """The next unsettled entries, oldest first; empty where there are none now.
 
-        An entry is claimed once; it comes again only after a restart. One entry may be larger than
-        `max_bytes`; then it comes alone.
+        An entry is claimed once; it comes again only after a restart. One that is larger than
+        `max_bytes` comes alone, and only where `alone` allows it.
         """
         entries: list[Entry] = []
-        taken = 0
-        live = self._extent() if self._extent is not None else None
+        extent = self._extent()
         for path in segments_of(self.directory):
-            if len(entries) >= max_entries or taken >= max_bytes:
-                break
-            if live is not None and number_of(path) > live.number:
+            if extent is not None and number_of(path) > extent.newest:
                 break
             reading = self._open.get(path)
             if reading is None:
-                reading = self._open[path] = SegmentReading(path, self)
-            writing = live is not None and number_of(path) == live.number
-            while not reading.complete and len(entries) < max_entries and taken < max_bytes:
-                end = live.size if live is not None and writing else path.stat().st_size
-                if reading.offset >= end:
-                    reading.complete = not writing
-                    break
-                new = self._read(reading, end, max_bytes - taken, max_entries - len(entries))
-                entries += new
-                taken += sum(len(entry.body) for entry in new)
+                reading = self._open[path] = SegmentReading(path, self, self._faults)
+                if reading.foreign:
+                    self._faults.tell(
+                        "foreign", "spool: segments of a newer version are left as they are"
+                    )
+            if reading.foreign:
+                continue
+            found, more = reading.claim(
+                extent.limits.get(number_of(path)) if extent is not None else None,
+                max_bytes,
+                max_entries - len(entries),
+                alone=alone and not entries,
+            )
+            entries += found
+            max_bytes -= sum(len(entry.body) for entry in found)
             self._forget_if_done(reading)
-        return entries
+            if more:
+                return Claimed(entries, more=True)
+        return Claimed(entries, more=False)
 
-    def settle(self, reading: SegmentReading, sequences: Sequence[int]) -> None:
+    def settle(self, reading: SegmentReading, entries: Sequence[Entry]) -> None:
         """Mark entries of a segment as settled; a segment whose entries all are is deleted.
+
+        Damaged ones are not written down: they are met again after a restart.
 
         Raises:
             OSError: the acks could not be written; the entries come again after a restart.
         """
-        reading.claimed.difference_update(sequences)
-        if not self._forget_if_done(reading):
-            append_acks(reading.path, sequences)
+        sequences = reading.settle(entries)
+        if not self._forget_if_done(reading) and sequences:
+            append_acks(reading.path, sequences, self._files)
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again."""
         for reading in self._open.values():
             if reading.claimed:
-                reading.offset = 0
-                reading.complete = False
-                reading.claimed.clear()
-                reading.acked = Acked(reading.path)
+                reading.rewind()
 
     def drained(self) -> bool:
-        """Whether nothing is left in the directory; only where nobody writes."""
-        return not segments_of(self.directory)
+        """Whether nothing is left in the directory that is ours; only where nobody writes."""
+        return all(self._is_foreign(path) for path in segments_of(self.directory))
 
-    def _read(
-        self, reading: SegmentReading, end: int, max_bytes: int, max_entries: int
-    ) -> list[Entry]:
-        read = read_segment(
-            reading.path,
-            reading.offset,
-            end,
-            max_bytes=min(max_bytes, READ_BYTES),
-            max_frames=max_entries,
-        )
-        for damage in read.damage:
-            self._on_damage(reading.path, damage.start, damage.end)
-        # Behind the damage: where that could not be kept, it is met again.
-        reading.offset = read.offset
-        entries = [
-            Entry(reading, sequence, body)
-            for sequence, flags, body, _ in read.frames
-            if not flags & FLAGS_OF_SPOOL
-        ]
-        if reading.acked:
-            entries = [entry for entry in entries if entry.sequence not in reading.acked]
-        reading.claimed.update([entry.sequence for entry in entries])
-        return entries
+    def passed(self, mark: Mark, written_again: Collection[int]) -> bool:
+        """Whether all that was put before the mark is settled.
+
+        Args:
+            mark: the moment.
+            written_again: numbers of segments whose entries were put before it was made.
+        """
+        for path in segments_of(self.directory):
+            number = number_of(path)
+            if number > mark.segment and number not in written_again:
+                continue
+            reading = self._open.get(path)
+            if reading is None:
+                return False
+            if any(sequence <= mark.sequence for sequence in reading.claimed):
+                return False
+            at_mark = number == mark.segment and reading.offset >= mark.size
+            if not (at_mark or reading.complete or reading.foreign):
+                return False
+        return True
+
+    def oldest(self) -> float | None:
+        """When the oldest segment was begun that is not settled, in seconds since the epoch."""
+        extent = self._extent()
+        for path in segments_of(self.directory):
+            reading = self._open.get(path)
+            limit = extent.limits.get(number_of(path)) if extent is not None else None
+            if reading is not None and not reading.claimed:
+                read = limit is not None and reading.offset >= limit.size
+                if reading.foreign or reading.complete or read:
+                    continue
+            created = (read_header(path) or {}).get("created")
+            if isinstance(created, int | float):
+                return float(created)
+            with contextlib.suppress(OSError):
+                return path.stat().st_mtime
+        return None
+
+    def _is_foreign(self, path: Path) -> bool:
+        reading = self._open.get(path)
+        return reading.foreign if reading is not None else is_foreign(path)
 
     def _forget_if_done(self, reading: SegmentReading) -> bool:
         if not reading.complete or reading.claimed:
             return False
         with contextlib.suppress(FileNotFoundError):
             size = reading.path.stat().st_size
-            reading.path.unlink()
+            self._files.unlink(reading.path)
             self._on_removed(reading.path, size)
         # Behind the segment, so that a crash between the two leaves acks without a segment,
         # never a segment whose settled entries come again.
-        acks_path(reading.path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._files.unlink(acks_path(reading.path))
         self._open.pop(reading.path, None)
         return True

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import stat
 import time
 import uuid
@@ -28,6 +27,8 @@ from typing import NamedTuple
 import orjson
 
 from scorespan.errors import SettingsError
+from scorespan.spool.files import DISK, Files
+from scorespan.spool.mounts import MOUNTS, mount_of
 from scorespan.spool.segment import read_header, segments_of
 
 _PREFIX = "w-"
@@ -45,20 +46,21 @@ class Route(NamedTuple):
 class OwnedDirectory:
     """A directory of the root that this process holds. Another process cannot hold it, too."""
 
-    def __init__(self, path: Path, route: Route, descriptor: int) -> None:
+    def __init__(self, path: Path, route: Route, descriptor: int, files: Files = DISK) -> None:
         self.path = path
         self.route = route
         self._descriptor = descriptor
+        self._files = files
 
     def release(self) -> None:
         """Let go; the entries stay for whoever holds it next. Idempotent."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._files.close(self._descriptor)
             self._descriptor = -1
 
     def remove(self) -> None:
         """Remove the directory, which holds nothing any more, and let go."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self._files.remove_tree(self.path)
         self.release()
 
 
@@ -72,13 +74,25 @@ def default_root() -> Path:
     return Path.home() / ".local/state/scorespan"
 
 
-def prepare_root(root: Path) -> None:
+def prepare_root(root: Path, *, mounts: Path = MOUNTS) -> None:
     """Make the root and check that it can be used.
 
+    Args:
+        root: where.
+        mounts: the system's table of mounts.
+
     Raises:
-        SettingsError: it cannot be made or written, or belongs to somebody else.
+        SettingsError: it cannot be made or written, belongs to somebody else, or is on a file
+            system of the network, whose locks and syncs promise too little.
     """
     variable = "SCORESPAN_SPOOL_DIR"
+    mount = mount_of(root, mounts)
+    if mount is not None and mount.is_network:
+        raise SettingsError(
+            variable,
+            f"{root} is on a network file system ({mount.kind}, mounted at {mount.point}); the "
+            "spool needs a local disk, such as ext4, xfs, btrfs or tmpfs",
+        )
     try:
         for path in (root, root / "dead", root / "withheld", root / "ledger"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,23 +110,23 @@ def prepare_root(root: Path) -> None:
         ) from error
 
 
-def create_directory(root: Path, route: Route) -> OwnedDirectory:
+def create_directory(root: Path, route: Route, files: Files = DISK) -> OwnedDirectory:
     """Make a directory of this process's own and hold it."""
     # Held before it gets its name, so that nobody can take it for an orphan in between.
     hidden = root / f".new-{uuid.uuid4().hex}"
-    hidden.mkdir(mode=0o700)
+    files.mkdir(hidden)
     descriptor = -1
     try:
-        descriptor = os.open(hidden / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = files.create(hidden / _OWNER)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         owner = {"pid": os.getpid(), "route": list(route), "created": time.time()}
-        os.write(descriptor, orjson.dumps(owner))
+        files.writev(descriptor, [orjson.dumps(owner)])
         path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
-        hidden.rename(path)
+        files.rename(hidden, path)
     except OSError:
-        OwnedDirectory(hidden, route, descriptor).remove()
+        OwnedDirectory(hidden, route, descriptor, files).remove()
         raise
-    return OwnedDirectory(path, route, descriptor)
+    return OwnedDirectory(path, route, descriptor, files)
 
 
 def bytes_under(folder: Path, without: Collection[Path] = ()) -> int:
@@ -155,12 +169,13 @@ def route_of(directory: Path) -> Route | None:
     return None
 
 
-def take_orphan(directory: Path, route: Route) -> OwnedDirectory | None:
+def take_orphan(directory: Path, route: Route, files: Files = DISK) -> OwnedDirectory | None:
     """Hold a directory whose process is gone, if it is one and has this route."""
     if route_of(directory) != route:
         return None
     try:
-        descriptor = os.open(directory / _OWNER, os.O_RDWR | os.O_CLOEXEC)
+        # Made anew where a power loss took it.
+        descriptor = files.open_append(directory / _OWNER)
     except OSError:
         return None
     try:
@@ -170,9 +185,9 @@ def take_orphan(directory: Path, route: Route) -> OwnedDirectory | None:
     except OSError:
         still_there = False
     if not still_there:
-        os.close(descriptor)
+        files.close(descriptor)
         return None
-    return OwnedDirectory(directory, route, descriptor)
+    return OwnedDirectory(directory, route, descriptor, files)
 
 
 def is_owned(directory: Path) -> bool:

@@ -1,114 +1,35 @@
-"""Segments: files of frames, written by one process and read by whoever owns the directory."""
+"""Segments: files of frames, in order, read by whoever owns the directory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from errno import EIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from scorespan.spool.frames import (
-    FILE_MAGIC,
+    FILE_PREFIX,
+    FILE_VERSIONS,
     FLAG_HEADER,
-    FLAG_SEAL,
+    FLAGS_OF_SPOOL,
+    FRAME_MAGIC,
     HEAD_SIZE,
     Damage,
     Frame,
     body_length,
-    find_frame,
-    frame,
+    frame_of,
     read_frame,
 )
 
 SUFFIX = ".segment"
+READ_BYTES = 128 * 1024
+"""Read at a time: a buffer this small is reused by the allocator, a larger one is mapped anew."""
 _HEADER_MOST = 16 * 1024
-
-
-class SegmentWriter:
-    """One segment that is being written. Its owner brings the lock.
-
-    Attributes:
-        size: bytes of whole frames in the file; what lies behind them is not there for a reader.
-    """
-
-    def __init__(self, path: Path, number: int, header: Mapping[str, object]) -> None:
-        self.path = path
-        self.number = number
-        self.count = 0
-        self.first: int | None = None
-        self.last: int | None = None
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o600)
-        self.size = 0
-        try:
-            os.write(self._fd, FILE_MAGIC)
-            self.size = len(FILE_MAGIC)
-            self._write_own(FLAG_HEADER, header)
-        except OSError:
-            # Left there, it would stand in the way of the next try.
-            self.close()
-            path.unlink()
-            raise
-
-    def append(self, sequence: int, pieces: Sequence[bytes], length: int) -> int:
-        """Write one entry of `length` bytes with one system call; returns the bytes it took.
-
-        Raises:
-            OSError: nothing of the entry was kept.
-        """
-        whole = frame(sequence, 0, pieces, length)
-        try:
-            written = os.writev(self._fd, whole)
-            if written != HEAD_SIZE + length:
-                self._write_rest(whole, written)
-            self.size += HEAD_SIZE + length
-        except BaseException as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                self._cut_back()
-            else:
-                # A signal handler raised in the middle, perhaps its own TimeoutError. What is in
-                # the file counts, or all that follows would stand in the wrong place; that this
-                # entry may be there is no harm.
-                self.size = os.fstat(self._fd).st_size
-            raise
-        if not self.count:
-            self.first = sequence
-        self.count += 1
-        self.last = sequence
-        return HEAD_SIZE + length
-
-    def seal(self) -> None:
-        """Write the end of the segment: what a reader must have found in it."""
-        known = {"count": self.count, "first": self.first, "last": self.last}
-        self._write_own(FLAG_SEAL, known)
-
-    def sync(self) -> None:
-        """Bring the file's bytes to the disk."""
-        os.fdatasync(self._fd)
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _write_own(self, flags: int, known: Mapping[str, object]) -> None:
-        """A frame that is the segment's own, not an entry."""
-        body = orjson.dumps(known)
-        whole = frame(0, flags, [body], len(body))
-        self._write_rest(whole, 0)
-        self.size += HEAD_SIZE + len(body)
-
-    def _write_rest(self, pieces: list[bytes], written: int) -> None:
-        # The kernel stops short when the disk is nearly full, and past 2 GiB.
-        view = memoryview(b"".join(pieces))[written:]
-        while view:
-            view = view[os.write(self._fd, view) :]
-
-    def _cut_back(self) -> None:
-        os.ftruncate(self._fd, self.size)
+_FILE_HEAD = len(FILE_PREFIX) + 1
+_PAGE = 4096
+_UNKNOWN_FLAGS = ~FLAGS_OF_SPOOL
 
 
 class SegmentRead(NamedTuple):
@@ -126,7 +47,7 @@ def number_of(path: Path) -> int:
 
 def segments_of(directory: Path) -> list[Path]:
     """The segment files of a directory, oldest first. A gap between numbers is no obstacle."""
-    found = [path for path in directory.glob("*" + SUFFIX) if path.stem.isdigit()]
+    found = [path for path in directory.glob("*" + SUFFIX) if path.stem.isdecimal()]
     return sorted(found, key=number_of)
 
 
@@ -137,70 +58,202 @@ def read_header(path: Path) -> dict[str, Any] | None:
             start = file.read(_HEADER_MOST)
     except OSError:
         return None
-    found = read_frame(start, len(FILE_MAGIC))
+    found = read_frame(start, _FILE_HEAD)
     if found is None or not found.flags & FLAG_HEADER:
         return None
-    header = orjson.loads(found.body)
-    return header if isinstance(header, dict) else None
+    return known_of(found)
 
 
-def read_segment(
-    path: Path, offset: int, end: int, *, max_bytes: int, max_frames: int
+def known_of(found: Frame) -> dict[str, Any]:
+    """What a frame of the spool's own says; nothing where that is no JSON object."""
+    try:
+        known = orjson.loads(found.body)
+    except ValueError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is a segment of a version that this library cannot read.
+
+    One wrong byte does not make it so: the header says the version, too, and has a checksum.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_FILE_HEAD)
+    except OSError:
+        return False
+    if len(start) < _FILE_HEAD or not start.startswith(FILE_PREFIX) or start[-1] in FILE_VERSIONS:
+        return False
+    return (read_header(path) or {}).get("version") not in FILE_VERSIONS
+
+
+def read_segment(  # noqa: PLR0913 - where, how far and how much
+    path: Path,
+    offset: int,
+    end: int,
+    *,
+    max_bytes: int,
+    max_frames: int,
+    alone: bool = True,
+    stop_at_damage: bool = False,
 ) -> SegmentRead:
-    """Frames of a segment from an offset on, about `max_bytes` of them and at least one.
+    """Frames of a segment from an offset on, with bodies of at most `max_bytes` together.
 
-    Damaged stretches are stepped over to the next whole frame and reported.
+    Bytes that are no frame are reported and stepped over, one stretch from each place where a frame
+    should begin to the next frame magic; a frame with a flag that nobody knows is one, too. They
+    count like frames. A large frame is read as exactly one `bytes` of its body.
 
     Args:
         path: the segment file.
         offset: where to begin; 0 is the start of the file.
         end: the file's extent; bytes behind it are not looked at.
-        max_bytes: how much to read at a time. One frame may be larger; it is read whole.
-        max_frames: upper bound of the number of frames.
+        max_bytes: how much to read.
+        max_frames: upper bound of the number of frames and stretches.
+        alone: whether a first one of more than `max_bytes` is read, all the same.
+        stop_at_damage: do not go beyond the first stretch, nor report it.
+
+    Raises:
+        OSError: the file cannot be opened. A page that cannot be read is a page of zeros.
     """
+    if offset == 0 and is_foreign(path):
+        return SegmentRead([], 0, [])
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return _read(descriptor, offset, end, max_bytes, max_frames)
+        reading = _Reading(descriptor, offset, end)
+        return reading.read(max_bytes, max_frames, alone=alone, stop_at_damage=stop_at_damage)
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int, offset: int, end: int, max_bytes: int, max_frames: int) -> SegmentRead:
-    frames: list[Frame] = []
-    damage: list[Damage] = []
-    if offset == 0:
-        intact = os.pread(descriptor, len(FILE_MAGIC), 0) == FILE_MAGIC
-        offset = len(FILE_MAGIC) if intact else 0
-    buffer = os.pread(descriptor, min(max_bytes, end - offset), offset)
-    position = 0
-    while position < len(buffer) and len(frames) < max_frames:
-        found = read_frame(buffer, position)
-        if found is not None:
-            frames.append(found)
-            position = found.end
-            continue
-        whole = _announced_end(buffer, position, offset, end)
-        if whole is not None and whole > offset + len(buffer):
-            if frames:
-                break
-            offset, position = offset + position, 0
-            buffer = os.pread(descriptor, whole - offset, offset)
-            continue
-        damaged_from = offset + position
-        buffer = os.pread(descriptor, end - damaged_from, damaged_from)
-        next_frame = find_frame(buffer, 1)
-        offset, position = damaged_from, next_frame if next_frame >= 0 else len(buffer)
-        damage.append(Damage(damaged_from, damaged_from + position))
-    return SegmentRead(frames, offset + position, damage)
+def read_bytes(path: Path, start: int, end: int) -> bytes:
+    """Bytes of a file as they are; pages that cannot be read as zeros."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _pread(descriptor, end - start, start)
+    finally:
+        os.close(descriptor)
 
 
-def _announced_end(buffer: bytes, position: int, offset: int, end: int) -> int | None:
-    """Where the frame at `position` says it ends, if the file goes that far."""
-    if len(buffer) - position < HEAD_SIZE:
-        announced = offset + position + HEAD_SIZE
-    else:
-        length = body_length(buffer, position)
-        if length is None:
+class _Reading:
+    """A walk over the frames of an open file: `position` in a buffer that begins at `base`."""
+
+    def __init__(self, descriptor: int, offset: int, end: int) -> None:
+        self._descriptor = descriptor
+        self._end = end
+        self._base = offset
+        self._buffer = b""
+        self._position = 0
+        if offset == 0 and _pread(descriptor, len(FILE_PREFIX), 0) == FILE_PREFIX:
+            self._base = _FILE_HEAD
+
+    def read(
+        self, max_bytes: int, max_frames: int, *, alone: bool, stop_at_damage: bool
+    ) -> SegmentRead:
+        frames: list[Frame] = []
+        damage: list[Damage] = []
+        left = max_bytes
+        while max_frames > 0:
+            found = read_frame(self._buffer, self._position)
+            if found is None:
+                here = self._base + self._position
+                if here >= self._end:
+                    break
+                if self._position or not self._buffer:
+                    self._go_to(here, READ_BYTES)
+                    continue
+                length = body_length(self._buffer, 0)
+                if (
+                    length is not None
+                    and len(self._buffer) < HEAD_SIZE + length <= self._end - here
+                ):
+                    if length > left and not alone:
+                        break
+                    found = self._large(here, length)
+            # The first frame that does not fit waits for the next read.
+            if found is None or found.flags & _UNKNOWN_FLAGS:
+                here = self._base + self._position
+                end = self._next_magic(here) if found is None else self._absolute(found)
+                if stop_at_damage or (end - here > left and not alone):
+                    break
+                damage.append(Damage(here, end))
+                left -= end - here
+                self._skip_to(end)
+            else:
+                length = len(found.body)
+                if length > left and not alone:
+                    break
+                frames.append(found)
+                left -= length
+                self._position = found.end
+            alone = False
+            max_frames -= 1
+        return SegmentRead(frames, self._base + self._position, damage)
+
+    def _absolute(self, found: Frame) -> int:
+        return self._base + found.end
+
+    def _large(self, here: int, length: int) -> Frame | None:
+        head = _pread(self._descriptor, HEAD_SIZE, here)
+        body = _pread(self._descriptor, length, here + HEAD_SIZE)
+        if len(head) < HEAD_SIZE or len(body) < length:
             return None
-        announced = offset + position + HEAD_SIZE + length
-    return announced if announced <= end else None
+        return frame_of(head, body, HEAD_SIZE + length)
+
+    def _next_magic(self, here: int) -> int:
+        """Where the next frame may begin behind `here`, or the end."""
+        found = self._buffer.find(FRAME_MAGIC, self._position + 1)
+        if found >= 0:
+            return min(self._base + found, self._end)
+        start = here + 1
+        while start < self._end:
+            chunk = _pread(self._descriptor, min(READ_BYTES, self._end - start), start)
+            found = chunk.find(FRAME_MAGIC)
+            if found >= 0:
+                return start + found
+            if len(chunk) < len(FRAME_MAGIC):
+                break
+            # The magic may lie across the edge.
+            start += len(chunk) - len(FRAME_MAGIC) + 1
+        return self._end
+
+    def _skip_to(self, place: int) -> None:
+        if place <= self._base + len(self._buffer):
+            self._position = place - self._base
+        else:
+            self._go_to(place, 0)
+
+    def _go_to(self, place: int, size: int) -> None:
+        self._base, self._position = place, 0
+        size = min(size, self._end - place)
+        self._buffer = _pread(self._descriptor, size, place) if size > 0 else b""
+        if len(self._buffer) < size:
+            self._end = place + len(self._buffer)
+
+
+def _pread(descriptor: int, size: int, offset: int) -> bytes:
+    """Bytes of an open file, fewer only at its end; pages that cannot be read as zeros."""
+    try:
+        found = os.pread(descriptor, size, offset)
+    except OSError as error:
+        if error.errno != EIO:
+            raise
+        return _pread_pages(descriptor, size, offset)
+    if len(found) == size or not found:
+        return found
+    # The kernel gives 2 GiB at most.
+    return found + _pread(descriptor, size - len(found), offset + len(found))
+
+
+def _pread_pages(descriptor: int, size: int, offset: int) -> bytes:
+    found = []
+    size = min(size, os.fstat(descriptor).st_size - offset)
+    end = offset + max(0, size)
+    while offset < end:
+        piece = min(_PAGE - offset % _PAGE, end - offset)
+        try:
+            found.append(os.pread(descriptor, piece, offset))
+        except OSError:
+            found.append(bytes(piece))
+        offset += piece
+    return b"".join(found)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scorespan.errors import SpoolFullError
-from scorespan.spool.ballast import FOLDER, Ballast
-from scorespan.spool.dead import DeadLetter, write_letters
+from scorespan.spool.files import DISK, Files, Piece
 from scorespan.spool.frames import HEAD_SIZE
-from scorespan.spool.reader import DirectoryReader, Entry, Extent, SegmentReading
+from scorespan.spool.reader import DirectoryReader, Entry, Extent, Mark
+from scorespan.spool.room import FOLDER, Room
 from scorespan.spool.root import (
     OwnedDirectory,
     Route,
@@ -19,7 +19,10 @@ from scorespan.spool.root import (
     directories,
     take_orphan,
 )
-from scorespan.spool.writer import SEGMENT_BYTES, DirectoryWriter
+from scorespan.spool.segment import segments_of
+from scorespan.spool.segment_reading import Faults, SegmentReading
+from scorespan.spool.sync import SYNC_SECONDS, SyncThread
+from scorespan.spool.writer import DirectoryWriter
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
@@ -35,10 +38,18 @@ class Claim(NamedTuple):
     more: bool
 
 
+class SpoolMark(NamedTuple):
+    """A moment: what had been put then, and whose directories were adopted."""
+
+    own: Mark
+    adopted: frozenset[Path]
+
+
 class Spool:
     """Entries on disk between the caller and the data mart.
 
-    `put` may be called by any thread; `claim`, `settle` and `adopt` by one, the worker's.
+    `put` and `mark` may be called by any thread; what claims, settles, adopts or asks for what is
+    settled by one, the worker's.
 
     Args:
         root: the spool root, prepared.
@@ -48,14 +59,15 @@ class Spool:
         min_free: bytes of the disk that must stay free; None: the smaller of 1 GiB and 5 % of it.
         durable: whether a put returns only when its entry is synced.
         log: where faults are reported.
+        files: makes the changes on disk.
+        sync_seconds: from a put to the sync that follows it; None: `sync` is called instead.
 
     Attributes:
         arrived: set when entries may have come.
         orphans_left: whether the last adoption could not take all.
-        damaged_bytes: bytes found that are no entries.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - disk and time are parameters
         self,
         root: Path,
         route: Route,
@@ -65,31 +77,41 @@ class Spool:
         min_free: int | None = None,
         durable: bool = False,
         log: RepeatedLog | None = None,
+        files: Files = DISK,
+        sync_seconds: float | None = SYNC_SECONDS,
     ) -> None:
         self.root = root
         self._route = route
         self._max_bytes = max_bytes
         self._full_wait = full_wait
         self._log = log or RepeatedLog()
+        self._files = files
         # Each has one owner: callers write, the worker removes and looks at what others hold.
         self._others = 0
         self._removed = 0
-        self.damaged_bytes = 0
-        self._room = native.Condition()
+        self._faults = Faults(self._log)
+        self._given_back = native.Condition()
         self._closed = False
-        self._owned = create_directory(root, route)
+        self._room = Room(root, min_free, files=files)
+        self._owned = create_directory(root, route, files)
         header = {"owner": self.name, "route": list(route)}
         try:
-            self._writer = DirectoryWriter(self._owned.path, header, self._log)
+            self._writer = DirectoryWriter(
+                self._owned.path, header, self._log, files=files, durable=durable
+            )
         except OSError:
             self._owned.remove()
             raise
+        self._append = self._writer.append_synced if durable else self._writer.append
         self.arrived = self._writer.arrived
         self._own = self._reader(self._owned.path, self._writer.extent)
         self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
+        self._left: set[Path] = set()
         self.orphans_left = False
-        self._ballast = Ballast(root)
-        self._starved = False
+        self._thread: SyncThread | None = None
+        if sync_seconds is not None:
+            self._thread = SyncThread(self._writer.wake, self._tend, sync_seconds)
+            self._thread.start()
 
     @property
     def path(self) -> Path:
@@ -116,23 +138,53 @@ class Spool:
         """Bytes that the root holds, as far as this process knows."""
         return self._others + self._writer.written - self._removed
 
-    def put(self, pieces: Sequence[bytes]) -> None:
+    @property
+    def synced(self) -> bool:
+        """Whether all that was put is on the disk."""
+        return self._writer.synced
+
+    @property
+    def sync_failures(self) -> int:
+        """How many syncs have failed."""
+        return self._writer.sync_failures
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Bytes found that are no entries."""
+        return self._faults.damaged_bytes
+
+    @property
+    def lost_entries(self) -> int:
+        """Entries that segments should hold by their seal, and do not; damaged ones included."""
+        return self._faults.lost_entries
+
+    def put(self, pieces: Sequence[Piece]) -> None:
         """Write one entry; when this returns it survives the death of the process.
+
+        Where the spool is durable, that of the machine, too.
 
         Raises:
             SpoolFullError: the bound is reached or the disk is full; nothing was kept.
             SpoolClosedError: after `close`.
-            SpoolError: the file could not be written; nothing was kept.
+            SpoolError: the file could not be written or synced; nothing was kept for certain.
         """
-        if self._starved:
-            raise SpoolFullError("the disk is full; what is there is delivered first")
+        if self._room.short:
+            raise SpoolFullError("the disk is nearly full; what is there is delivered first")
         length = sum(map(len, pieces))
         held = self._others + self._writer.written - self._removed + HEAD_SIZE + length
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
             # What is settled in the segment that is being written gives its bytes back only then.
             self._writer.roll_soon()
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
-        self._writer.append(pieces, length)
+        self._append(pieces, length)
+
+    def sync(self) -> None:
+        """Bring what was put to the disk.
+
+        Raises:
+            OSError: some of it is not there, or not certainly.
+        """
+        self._writer.sync()
 
     def claim(self, max_bytes: int, max_entries: int) -> Claim:
         """Entries that are not settled yet, oldest first; dead owners' before our own.
@@ -140,16 +192,15 @@ class Spool:
         An entry is claimed once; it comes again after `release` or a restart.
         """
         entries: list[Entry] = []
-        taken = 0
+        more = False
         for reader in [*(reader for _, reader in self._adopted), self._own]:
-            if len(entries) >= max_entries or taken >= max_bytes:
-                break
-            found = reader.claim(max_bytes - taken, max_entries - len(entries))
+            found, more = reader.claim(max_bytes, max_entries - len(entries), alone=not entries)
             entries += found
-            taken += sum(len(entry.body) for entry in found)
+            max_bytes -= sum(len(entry.body) for entry in found)
+            if more:
+                break
         made_room = self._drop_drained() or bool(entries)
-        full = len(entries) >= max_entries or taken >= max_bytes
-        return Claim(entries, more=full or (self.orphans_left and made_room))
+        return Claim(entries, more=more or (self.orphans_left and made_room))
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again, after a fault of ours."""
@@ -161,14 +212,39 @@ class Spool:
 
         A failure to write this down is logged; it costs a resend after a restart, no more.
         """
-        by_segment: dict[SegmentReading, list[int]] = {}
+        by_segment: dict[SegmentReading, list[Entry]] = {}
         for entry in entries:
-            by_segment.setdefault(entry.reading, []).append(entry.sequence)
-        for reading, sequences in by_segment.items():
+            by_segment.setdefault(entry.reading, []).append(entry)
+        for reading, settled in by_segment.items():
             try:
-                reading.reader.settle(reading, sequences)
+                reading.reader.settle(reading, settled)
             except OSError as error:
                 self._log.warning("acks", "spool: acks not written: %s", error.strerror)
+
+    def mark(self) -> SpoolMark:
+        """What has been put until now, and what is adopted. Any thread may ask."""
+        return SpoolMark(
+            self._writer.mark(), frozenset(owned.path for owned, _ in list(self._adopted))
+        )
+
+    def passed(self, mark: SpoolMark) -> bool:
+        """Whether all that was there at the mark is settled.
+
+        It is not while entries of a failed sync are to be written again.
+        """
+        return (
+            not any(owned.path in mark.adopted for owned, _ in self._adopted)
+            and not self._writer.rewriting
+            and self._own.passed(mark.own, self._writer.written_again)
+        )
+
+    def oldest(self) -> float | None:
+        """When the oldest segment was begun that is not settled, in seconds since the epoch.
+
+        Lists directories: not for each record.
+        """
+        found = [reader.oldest() for _, reader in self._adopted] + [self._own.oldest()]
+        return min((time for time in found if time is not None), default=None)
 
     def adopt(self) -> list[Path]:
         """Take over directories whose process is gone and whose route is ours; says which.
@@ -182,24 +258,23 @@ class Spool:
             if len(self._adopted) >= MOST_ADOPTED:
                 self.orphans_left = True
                 break
-            owned = take_orphan(directory, self._route)
+            if directory in self._left:
+                continue
+            owned = take_orphan(directory, self._route, self._files)
             if owned is not None:
-                self._adopted.append((owned, self._reader(directory, None)))
+                self._adopted.append((owned, self._reader(directory)))
                 taken.append(directory)
         return taken
 
     def make_room(self) -> None:
         """The disk is full: take nothing new, and give up the ballast for what must be written."""
-        self._starved = True
-        self._ballast.give_up()
+        self._room.give_up_ballast()
         # What is settled in the segment that is being written can go only when it is closed.
         self._writer.roll_soon()
 
     def keep_ballast(self) -> None:
-        """Keep the ballast where there is room for it; without it nothing new is taken."""
-        self._starved = not self._ballast.keep()
-        if self._starved:
-            self._log.warning("ballast", "the disk is nearly full: new records are refused")
+        """Look at the room on the disk now; what syncs does so, too."""
+        self._look()
 
     def recount(self) -> None:
         """Look at what the root holds: other processes put and remove, too."""
@@ -213,69 +288,78 @@ class Spool:
         Raises:
             OSError: the last sync failed.
         """
-        with self._room:
+        with self._given_back:
             if self._closed:
                 return
             self._closed = True
-            self._room.notify_all()
+            self._given_back.notify_all()
+        if self._thread is not None:
+            self._thread.stop()
         try:
             self._writer.close()
         finally:
-            for owned, reader in self._adopted:
-                owned.remove() if reader.drained() else owned.release()
-            self._finish_own()
+            for owned, _ in self._adopted:
+                self._let_go(owned)
+            self._own.claim(1, 1)  # what is settled to its end goes with that
+            self._let_go(self._owned)
 
     def abandon(self) -> None:
         """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
         self._closed = True
+        if self._thread is not None:
+            self._thread.drop()
         self._writer.abandon()
         for owned in (self._owned, *(owned for owned, _ in self._adopted)):
             owned.release()
 
-    def _finish_own(self) -> None:
-        """Remove our directory where nothing waits in it; else the next process adopts it."""
-        if not self._own.claim(1, 1) and self._own.drained():
-            self._owned.remove()
-        else:
-            self._owned.release()
+    def _tend(self) -> bool:
+        """Sync, and look at the room; whether that is to be done again though nothing comes."""
+        again = self._writer.tend()
+        return self._look() or again
+
+    def _look(self) -> bool:
+        short = self._room.look()
+        if short:
+            self._log.warning("room", "the disk is nearly full: new records are refused")
+        return short
+
+    def _let_go(self, owned: OwnedDirectory) -> None:
+        """Let go of a directory, and remove it where nothing is left in it."""
+        owned.release() if segments_of(owned.path) else owned.remove()
 
     def _drop_drained(self) -> bool:
         drained = [(owned, reader) for owned, reader in self._adopted if reader.drained()]
         for owned, reader in drained:
-            owned.remove()
+            self._let_go(owned)
+            if owned.path.exists():
+                # Segments of a newer version stay for whom can read them.
+                self._left.add(owned.path)
             self._adopted.remove((owned, reader))
         return bool(drained)
 
     def _reader(
-        self, directory: Path, extent: Callable[[], Extent | None] | None
+        self, directory: Path, extent: Callable[[], Extent | None] = lambda: None
     ) -> DirectoryReader:
         return DirectoryReader(
-            directory, extent=extent, on_damage=self._damaged, on_removed=self._gave_back
+            directory,
+            extent=extent,
+            on_removed=self._gave_back,
+            faults=self._faults,
+            files=self._files,
         )
 
-    def _damaged(self, segment: Path, start: int, end: int) -> None:
-        """Keep bytes that are no entries as a dead letter; the segment will be deleted."""
-        with segment.open("rb") as file:
-            file.seek(start)
-            content = file.read(min(end - start, SEGMENT_BYTES))
-        reason = f"{end - start} bytes at {start} of {segment.parent.name}/{segment.name}"
-        place = f"{segment.parent.name}.{segment.stem}.at-{start}"
-        write_letters(self.root / "dead", [DeadLetter(content, place, "damaged", reason)])
-        self.damaged_bytes += end - start
-        self._log.warning("damage", "spool: damaged, kept as a dead letter: %s", reason)
-
     def _gave_back(self, segment: Path, size: int) -> None:
-        with self._room:
+        with self._given_back:
             if segment.parent == self.path:
                 self._removed += size
             else:
                 self._others -= size
-            self._room.notify_all()
+            self._given_back.notify_all()
 
     def _wait_for_room(self, size: int) -> bool:
         if self._full_wait <= 0:
             return False
-        with self._room:
-            return self._room.wait_for(
+        with self._given_back:
+            return self._given_back.wait_for(
                 lambda: self._closed or self.size + size <= self._max_bytes, self._full_wait
             )

@@ -1,118 +1,195 @@
-"""The writer of one directory: a log of segments, synced by a thread of its own."""
+"""The writer of one directory: a log of segments that many threads append to."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from errno import ENOENT
+from errno import EDQUOT, ENOENT, ENOSPC, ETIMEDOUT
 from pathlib import Path
 
-from scorespan.errors import SpoolClosedError, SpoolError
-from scorespan.spool.dead import sync_folder
-from scorespan.spool.reader import Extent
-from scorespan.spool.segment import SUFFIX, SegmentWriter
+from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
+from scorespan.spool.files import DISK, Files, Piece
+from scorespan.spool.open_segments import OpenSegments
+from scorespan.spool.reader import Extent, Mark
+from scorespan.spool.rewrite import Rewrite
+from scorespan.spool.segment_writer import SegmentWriter
+from scorespan.spool.sync import Group, Turns
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native, start
+from scorespan.threads import native
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 SEGMENT_SECONDS = 60.0
-SYNC_SECONDS = 0.04
+_CLOSE_SECONDS = 5.0
+_FULL = (ENOSPC, EDQUOT)
 
 
 class DirectoryWriter:
     """Appends entries to a directory's segments; any thread may.
 
-    An append is one `write(2)` under a lock and nothing else. The thread syncs what was written
-    within 50 ms, seals a segment that is large or old enough, and opens the next.
+    An append is one `write(2)` under a lock and nothing else. A sync brings what was appended to
+    the disk, seals a segment that is large or old enough, and opens the next. Where a sync fails,
+    that file is left, and what it had not synced is written to another and synced there; where
+    that fails, too, appends are refused until it has worked.
 
     Args:
         directory: where; held by this process, and empty.
         header: what every segment says of itself.
-        log: where faults of the thread are reported.
+        log: where faults are reported.
+        files: makes the changes on disk.
+        durable: whether a reader gets only what is synced, and entries of a failed sync are
+            forgotten, because nobody was told that they are safe.
 
     Raises:
         OSError: from the constructor, where no file can be made.
 
     Attributes:
-        written: bytes written so far.
+        written: bytes that the directory's segments took so far.
         arrived: set after each sync that followed an append.
+        wake: set when a sync should follow soon.
         gone: whether the directory was removed under us; appends raise then.
+        sync_failures: how many syncs have failed.
+        written_again: numbers of segments with entries of earlier ones.
     """
 
-    def __init__(self, directory: Path, header: Mapping[str, object], log: RepeatedLog) -> None:
-        self._directory = directory
-        self._header = header
+    def __init__(
+        self,
+        directory: Path,
+        header: Mapping[str, object],
+        log: RepeatedLog,
+        *,
+        files: Files = DISK,
+        durable: bool = False,
+    ) -> None:
         self._log = log
-        self.written = 0
+        self._durable = durable
+        self._segments = OpenSegments(directory, header, files, durable=durable)
+        self._lock = self._segments.lock
+        self._segment = self._segments.create()
+        self.written = self._segment.size
         self.arrived = native.Event()
-        # Reentrant: a signal handler or a finalizer may score in the middle of an append.
-        self._lock = native.RLock()
+        self.wake = native.Event()
+        self.gone = False
+        self.sync_failures = 0
+        self.written_again: set[int] = set()
         self._numbers = itertools.count(1)
-        self._segment = self._new_segment(1)
+        self._last = 0
         self._opened = time.monotonic()
-        self._names_synced = False
+        self._rewrite = Rewrite(log)
+        self._turns = Turns()
+        self._group = Group()
+        self._inside: set[int] = set()
         self._dirty = False
         self._roll_asked = False
-        self.gone = False
         self._closed = False
-        self._wake = native.Event()
-        self._stop = native.Event()
-        self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
-        # Where there is none, at exit, entries are written all the same.
-        start(self._thread)
+        self._refusal: tuple[type[SpoolError], str] | None = None
 
-    def append(self, pieces: Sequence[bytes], length: int) -> None:
+    @property
+    def refusing(self) -> bool:
+        """Whether appends are refused because the disk fails."""
+        return self._refusal is not None and not self._closed and not self.gone
+
+    @property
+    def rewriting(self) -> bool:
+        """Whether entries of a failed sync are still to be written again."""
+        return bool(self._rewrite.failed)
+
+    @property
+    def synced(self) -> bool:
+        """Whether all that was appended is on the disk."""
+        return self._segments.synced()
+
+    def append(self, pieces: Sequence[Piece], length: int) -> None:
         """Write one entry of `length` bytes; it then survives the death of the process.
 
         Raises:
             SpoolClosedError: after `close`.
+            SpoolFullError: the disk is full; nothing was kept.
             SpoolError: the file could not be written; nothing was kept.
         """
         with self._lock:
-            if self._closed:
-                raise SpoolClosedError("the spool is closed")
-            if self.gone:
-                raise SpoolError("the spool's directory was removed")
+            if self._refusal is not None:
+                kind, reason = self._refusal
+                raise kind(reason)
             try:
                 self.written += self._segment.append(next(self._numbers), pieces, length)
             except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise SpoolError(f"the spool cannot be written: {reason}") from error
+                raise self._not_written(error) from error
         if not self._dirty:
             self._dirty = True
-            self._wake.set()
+            self.wake.set()
+
+    def append_synced(self, pieces: Sequence[Piece], length: int) -> None:
+        """Write one entry; when this returns it survives the death of the machine.
+
+        The first thread that waits syncs for all that have appended until then.
+
+        Raises:
+            SpoolError: as `append` does, and where the sync failed.
+        """
+        thread = native.get_ident()
+        if thread in self._inside:
+            # Of a signal handler or finalizer: what it interrupted must go on before.
+            raise SpoolError("a put inside of a put cannot wait for the disk")
+        try:
+            self._inside.add(thread)
+            with self._lock:
+                self.append(pieces, length)
+                group = self._group
+            self._turns.wait_for(group, self._sync)
+        finally:
+            self._inside.discard(thread)
+            self._turns.give_back()  # whatever a signal handler raised, and where
 
     def extent(self) -> Extent | None:
         """How far a reader may go; None when nobody writes any more."""
+        return None if self._closed else self._segments.extent()
+
+    def mark(self) -> Mark:
+        """What has been appended until now."""
         with self._lock:
-            return None if self._closed else Extent(self._segment.number, self._segment.size)
+            segment = self._segment
+            if segment.last is None:
+                return Mark(segment.number, 0, self._last)
+            return Mark(segment.number, segment.size, segment.last)
 
     def roll_soon(self) -> None:
-        """Have the thread go on in a new segment, so that this one can be deleted."""
+        """Have the next sync go on in a new segment, so that this one can be deleted."""
         self._roll_asked = True
-        self._wake.set()
+        self.wake.set()
 
     def roll(self) -> None:
-        """Seal the segment and go on in a new one.
+        """Seal the segment and go on in a new one, unless it is empty.
 
         Raises:
-            OSError: there is no new one; the old one is used on.
+            OSError: a sync failed.
         """
-        segment = self._segment
-        following = self._new_segment(segment.number + 1)
-        with self._lock:
-            self._segment = following
-            self._opened = time.monotonic()
-        self._names_synced = False
+        self._roll_asked = True
+        self.sync()
+
+    def tend(self) -> bool:
+        """Sync what needs it, for a thread that does so after each `wake`.
+
+        Returns:
+            Whether this is to be tried again, because the disk fails.
+        """
+        if self.refusing or self._due() or (self._dirty and not self._durable):
+            with contextlib.suppress(OSError):  # reported where it failed
+                self.sync()
+        return self.refusing
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk.
+
+        Raises:
+            OSError: some of it is not there; appends are refused until a later sync works.
+        """
+        self._turns.take()
         try:
-            segment.seal()
+            self._sync()
         finally:
-            # Without its seal a segment is as good; what counts is that its entries are synced.
-            try:
-                segment.sync()
-            finally:
-                segment.close()
+            self._turns.give_back()
 
     def close(self) -> None:
         """Sync and close. Later appends raise. Idempotent.
@@ -123,55 +200,140 @@ class DirectoryWriter:
         with self._lock:
             if self._closed:
                 return
+            self._refuse(SpoolClosedError, "the spool is closed")
             self._closed = True
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        if not self._turns.take(timeout=_CLOSE_SECONDS):
+            raise OSError(ETIMEDOUT, "a sync does not come back")
         try:
-            self._segment.sync()
+            self._sync()
         finally:
-            self._segment.close()
+            self._turns.give_back()
+            self._segments.close_all()
 
     def abandon(self) -> None:
-        """Drop the descriptor without writing: for a forked child, whose parent owns the file."""
+        """Drop descriptors without writing: for a forked child, whose parent owns the files."""
+        self._refusal = (SpoolClosedError, "the spool is closed")
         self._closed = True
-        self._stop.set()
-        self._wake.set()
-        self._segment.close()
-
-    def _new_segment(self, number: int) -> SegmentWriter:
-        path = self._directory / f"{number:08d}{SUFFIX}"
-        segment = SegmentWriter(path, number, {**self._header, "created": time.time()})
-        with self._lock:
-            self.written += segment.size
-        return segment
+        self._segments.close_all()
 
     def _sync(self) -> None:
-        """Bring what was written to the disk; open the next segment where it is time to."""
-        self._dirty = False
-        segment = self._segment
-        if not segment.path.exists():
-            # Bytes in a file without a name are lost with the process: say so, and take no more.
-            self.gone = True
-            raise FileNotFoundError(ENOENT, "the spool's directory was removed")
-        age = time.monotonic() - self._opened
-        asked, self._roll_asked = self._roll_asked, False
-        large = segment.size > SEGMENT_BYTES
-        if segment.count and (large or age > SEGMENT_SECONDS or asked):
-            self.roll()
+        """Sync, for whoever has the turn."""
+        groups: list[Group] = []
+        reason = "the sync was interrupted"
+        try:
+            self._dirty = False
+            following = self._following()
+            with self._lock:
+                rolled = self._segment
+                self._take_group(groups)
+                if following is not None:
+                    self._go_on_in(following)
+            if following is not None:
+                # Without its seal a segment is as good; what counts is that its entries are synced.
+                with contextlib.suppress(OSError):
+                    rolled.seal()
+            self._bring_to_disk()
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                reason = f"the disk fails: {error.strerror}"
+                with self._lock:
+                    # Those who came meanwhile are in the same files.
+                    self._take_group(groups)
+                    self._refuse(SpoolError, reason)
+                if self._durable:
+                    self._rewrite.forget()
+            for group in groups:
+                group.error = reason
+            raise
         else:
-            segment.sync()
-        if not self._names_synced:
-            sync_folder(self._directory)
-            sync_folder(self._directory.parent)
-            self._names_synced = True
-
-    def _run(self) -> None:
-        while self._wake.wait() and not self._stop.wait(SYNC_SECONDS):
-            self._wake.clear()
-            try:
-                self._sync()
-            except OSError as error:
-                self._log.warning("sync", "spool: sync failed: %s", error.strerror)
+            with self._lock:
+                if not self._closed and not self.gone:
+                    self._refusal = None
+        finally:
+            for group in groups:
+                group.done = True
             self.arrived.set()
+
+    def _take_group(self, groups: list[Group]) -> None:
+        groups.append(self._group)
+        self._group = Group()
+
+    def _bring_to_disk(self) -> None:
+        """Sync every segment that has not failed, and what is left of those that have."""
+        if not self._segment.path.exists():
+            # Bytes in a file without a name are lost with the process: say so, and take no more.
+            reason = "the spool's directory was removed"
+            self._refuse(SpoolError, reason)
+            self.gone = True
+            self._log.warning("gone", "spool: %s", reason)
+            raise FileNotFoundError(ENOENT, reason)
+        if self._rewrite.failed:
+            self._write_again()
+        for segment in self._segments.begin_sync():
+            try:
+                segment.sync()
+                self._segments.sync_names()
+            except OSError as error:
+                self.sync_failures += 1
+                self._rewrite.add(segment, error)
+                self._write_again()
+            else:
+                with self._lock:
+                    segment.end_sync()
+                if segment is not self._segment:
+                    self._segments.close(segment)
+
+    def _write_again(self) -> None:
+        """Bring what failed syncs left to the disk, and leave their files."""
+        if self._segment.failed:
+            following = self._segments.create()
+            with self._lock:
+                self._go_on_in(following)
+        try:
+            again = self._rewrite.write(self._segments.create_hidden, self._segments.sync_names)
+            if again is not None:
+                with self._lock:
+                    again.end_sync()
+                    self.written += again.size
+                    self.written_again.add(again.number)
+                self._segments.close(again)
+            for segment in self._rewrite.give_up():
+                self.written -= segment.size - segment.synced
+        finally:
+            self._segments.leave_given_up()
+
+    def _due(self) -> bool:
+        """Whether it is time for another segment."""
+        segment = self._segment
+        old = time.monotonic() - self._opened > SEGMENT_SECONDS
+        return bool(segment.count) and (segment.size > SEGMENT_BYTES or old or self._roll_asked)
+
+    def _following(self) -> SegmentWriter | None:
+        """The segment to go on in, where it is time to and there can be one."""
+        due, self._roll_asked = self._due(), False
+        if not due or self._rewrite.failed or self._closed:
+            return None
+        try:
+            return self._segments.create()
+        except OSError as error:
+            self._log.warning("roll", "spool: no new segment: %s", error.strerror or error)
+            return None
+
+    def _go_on_in(self, following: SegmentWriter) -> None:
+        """Append to this segment from now on. Under the lock."""
+        self._last = self._segment.last or self._last
+        self._segment = following
+        self._opened = time.monotonic()
+        self.written += following.size
+
+    def _not_written(self, error: OSError) -> SpoolError:
+        reason = f"the spool cannot be written: {error.strerror or type(error).__name__}"
+        if self._segment.torn:
+            self._refuse(SpoolError, reason)
+            self.wake.set()
+        return SpoolFullError(reason) if error.errno in _FULL else SpoolError(reason)
+
+    def _refuse(self, kind: type[SpoolError], reason: str) -> None:
+        """Refuse appends from now on. What is closed or gone stays so."""
+        if not self._closed and not self.gone:
+            self._refusal = (kind, reason)
