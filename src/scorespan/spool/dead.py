@@ -1,22 +1,35 @@
 """Dead letters: entries that did not become records, with the reason, each in a file of its own.
 
-A file is one line of JSON (reason, status, answer, attempts, time) and then the entry as it was
-put. Nothing here is ever deleted by itself.
+A file is one line of JSON, the *head* (reason, status, answer, attempts, times, names, route), and
+then the entry as it was put. Nothing here is ever deleted by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
+
+from scorespan.spool.files import DISK, Files, Piece
+
+DEAD = "dead"
+"""The folder of a spool root for what could not become a record or was refused by the mart."""
+WITHHELD = "withheld"
+"""The folder of a spool root for failed scorings that the mart has no place for."""
 
 SUFFIX = ".letter"
 ANSWER_KEPT = 4096
 """Bytes of the data mart's answer that are kept with a dead letter."""
+_TEXT_KEPT = 4096
+_HEAD_MOST = 1024 * 1024
+_TOGETHER = 64
+"""Files that are written before the first of them is synced; each holds a descriptor."""
 
 
 class DeadLetter(NamedTuple):
@@ -24,10 +37,11 @@ class DeadLetter(NamedTuple):
 
     `place` is where it stood in the spool, and names its file: written again, it is one letter.
     `code` is a stable word, `reason` a sentence; `status` and `answer` are the data mart's, where
-    it was asked; `route` is where the entry was to go.
+    it was asked; `route` is where the entry was to go. `first_time` is when it failed first,
+    `time` when it became a dead letter, both RFC 3339 in UTC: writing fills in what is open.
     """
 
-    entry: bytes
+    entry: Piece
     place: str
     code: str
     reason: str
@@ -40,61 +54,229 @@ class DeadLetter(NamedTuple):
     producer_id: str | None = None
     sequence: int | None = None
     route: tuple[str, ...] | None = None
+    first_time: str | None = None
+    time: str | None = None
 
 
-def write_letters(folder: Path, letters: Sequence[DeadLetter]) -> None:
+_TEXTS = ("answer", "scoring_id", "subscription_id", "deployment_id", "producer_id", "first_time")
+_NUMBERS = ("status", "sequence")
+
+
+class LetterFile(NamedTuple):
+    """A letter where it lies.
+
+    `head` is the letter without its entry, which has `size` bytes from `entry_at` on; `moment` is
+    the head's time.
+    """
+
+    path: Path
+    head: DeadLetter
+    moment: datetime
+    entry_at: int
+    size: int
+
+    def read_entry(self) -> bytes:
+        """The entry, as it was put.
+
+        Raises:
+            OSError: it cannot be read, or has gone.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.entry_at)
+            return file.read()
+
+    def letter(self) -> DeadLetter:
+        """The letter with its entry; raises as `read_entry` does."""
+        return self.head._replace(entry=self.read_entry())
+
+
+def write_letters(
+    folder: Path,
+    letters: Sequence[DeadLetter],
+    *,
+    files: Files = DISK,
+    clock: Callable[[], float] = time.time,
+) -> None:
     """Keep dead letters; they are on the disk when this returns.
+
+    Large entries are not copied. A letter that was written before, after a crash, replaces itself
+    and keeps its first time.
 
     Raises:
         OSError: some may not have been kept; the entries must stay in the spool.
     """
     if not letters:
         return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    now = datetime.now(timezone.utc)
-    for letter in letters:
-        meta = letter._asdict()
-        del meta["entry"]
-        if letter.answer is not None:
-            meta["answer"] = letter.answer[:ANSWER_KEPT]
-        meta["time"] = now.isoformat()
-        hidden, path = folder / f".{letter.place}", folder / f"{letter.place}{SUFFIX}"
-        descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps(meta) + b"\n")
-                file.write(letter.entry)
-                file.flush()
-                os.fdatasync(file.fileno())
-            hidden.rename(path)
-        except OSError:
-            # It would stand there unseen and take the room that is needed.
-            hidden.unlink(missing_ok=True)
-            raise
-    sync_folder(folder)
+    with contextlib.suppress(FileExistsError):
+        files.mkdir(folder)
+        files.sync_folder(folder.parent)
+    letters = list({letter.place: letter for letter in letters}.values())
+    now = datetime.fromtimestamp(clock(), timezone.utc).isoformat(timespec="microseconds")
+    for start in range(0, len(letters), _TOGETHER):
+        _write_together(folder, letters[start : start + _TOGETHER], now, files)
+    files.sync_folder(folder)
 
 
-def read_letters(folder: Path) -> Iterator[DeadLetter]:
-    """Every letter of the folder, oldest first. One that cannot be read is skipped over."""
-    letters = [letter for path in folder.glob("*" + SUFFIX) if (letter := read_letter(path))]
-    yield from (letter for _, letter in sorted(letters, key=lambda found: found[0]))
-
-
-def read_letter(path: Path) -> tuple[str, DeadLetter] | None:
-    """One letter and its time, or None where the file is no letter or has gone."""
+def _write_together(folder: Path, letters: Sequence[DeadLetter], now: str, files: Files) -> None:
+    """Write files, then sync them, then name them: the disk takes many in one go."""
+    hidden: dict[Path, int] = {}
     try:
-        head, _, entry = path.read_bytes().partition(b"\n")
-        meta = orjson.loads(head)
-        known = {name: meta[name] for name in DeadLetter._fields if name in meta}
-        return str(meta["time"]), DeadLetter(entry=entry, **known)
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
+        for letter in letters:
+            path = folder / f".{letter.place}"
+            hidden[path] = descriptor = files.open_append(path)
+            # A crash may have left a part of it.
+            files.truncate(descriptor, 0)
+            head = _head(letter, _first_time(folder, letter) or now, now)
+            _write(descriptor, [head, letter.entry], files)
+            with contextlib.suppress(OSError):
+                # A hint: the disk begins now, and the sync below finds most of it done.
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        for descriptor in hidden.values():
+            files.datasync(descriptor)
+        for path in hidden:
+            files.rename(path, folder / f"{path.name[1:]}{SUFFIX}")
+    except OSError:
+        # They would stand there unseen and take the room that is needed.
+        for path in hidden:
+            with contextlib.suppress(OSError):
+                files.unlink(path)
+        raise
     finally:
-        os.close(descriptor)
+        for descriptor in hidden.values():
+            files.close(descriptor)
+
+
+def _write(descriptor: int, pieces: Sequence[Piece], files: Files) -> None:
+    views = [memoryview(piece) for piece in pieces]
+    while views:
+        written = files.writev(descriptor, views)
+        # The kernel stops short when the disk is nearly full, and past 2 GiB.
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if views:
+            views[0] = views[0][written:]
+
+
+def _head(letter: DeadLetter, first_time: str, now: str) -> bytes:
+    meta = letter._asdict()
+    del meta["entry"]
+    if letter.answer is not None:
+        meta["answer"] = letter.answer.encode(errors="replace")[:ANSWER_KEPT].decode(
+            errors="ignore"
+        )
+    meta["route"] = None if letter.route is None else list(letter.route)
+    meta["first_time"], meta["time"] = first_time, now
+    meta = {name: _shortened(value) for name, value in meta.items()}
+    return orjson.dumps(meta, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _shortened(value: Any) -> Any:
+    """The head stays small enough to be read at once; the entry has such texts whole."""
+    if not isinstance(value, str):
+        return value
+    # Lone surrogates have no UTF-8.
+    text = value.encode("utf-8", "backslashreplace").decode()
+    if len(text) <= _TEXT_KEPT:
+        return text
+    return f"{text[:_TEXT_KEPT]}… ({len(text)} characters)"
+
+
+def _first_time(folder: Path, letter: DeadLetter) -> str | None:
+    """When this letter failed first: as it says, or as it said when it was written before."""
+    path = folder / f"{letter.place}{SUFFIX}"
+    before = None
+    with contextlib.suppress(OSError, ValueError):
+        before = read_letter(path).head.first_time
+    return min(filter(None, (letter.first_time, before)), default=None)
+
+
+def read_letters(
+    folder: Path, *, on_unreadable: Callable[[Path], None] = lambda _: None
+) -> Iterator[DeadLetter]:
+    """Every letter of the folder with its entry, oldest first; otherwise as `letter_files`."""
+    for file in letter_files(folder, on_unreadable=on_unreadable):
+        with contextlib.suppress(FileNotFoundError):
+            yield file.letter()
+
+
+def letter_files(folder: Path, *, on_unreadable: Callable[[Path], None]) -> Iterator[LetterFile]:
+    """The letters of a folder, oldest first; only their heads are read.
+
+    Letters may come and go meanwhile. A folder that is not there has none.
+
+    Args:
+        folder: where they lie.
+        on_unreadable: called with a file that is no letter, or cannot be read.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found: list[tuple[int, str]] = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.stat().st_mtime_ns, entry.name))
+    # Those of one moment by place: of two numbers the longer is the greater.
+    for _, name in sorted(found, key=lambda one: (one[0], len(one[1]), one[1])):
+        path = folder / name
+        try:
+            yield read_letter(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            on_unreadable(path)
+
+
+def read_letter(path: Path) -> LetterFile:
+    """The letter in a file; its entry stays there.
+
+    Raises:
+        OSError: the file cannot be read, or has gone.
+        ValueError: it is no letter.
+    """
+    # Unbuffered, and small at first: nearly every head is shorter than this.
+    with path.open("rb", buffering=0) as file:
+        start = file.read(2048)
+        while b"\n" not in start[-2048:] and len(start) < _HEAD_MOST:
+            more = file.read(_HEAD_MOST)
+            if not more:
+                break
+            start += more
+        whole = os.fstat(file.fileno()).st_size
+    line, newline, _ = start.partition(b"\n")
+    if not newline or path.suffix != SUFFIX:
+        raise ValueError("there is no head")
+    meta = orjson.loads(line)
+    try:
+        return LetterFile(
+            path,
+            _checked(meta),
+            datetime.fromisoformat(meta["time"]).astimezone(timezone.utc),
+            len(line) + 1,
+            whole - len(line) - 1,
+        )
+    except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise ValueError("the head is not one of a letter") from error
+
+
+def _checked(meta: dict[str, Any]) -> DeadLetter:
+    """The letter that a head tells, each value of its kind; what the head lacks is not known."""
+    known = {name: meta[name] for name in DeadLetter._fields if name in meta}
+    route = known.pop("route", None)
+    if route is not None:
+        route = tuple(route)
+    letter = DeadLetter(b"", **known, route=route)
+    texts = (letter.place, letter.code, letter.reason, *(route or ()))
+    optional = [getattr(letter, name) for name in _TEXTS]
+    numbers = [letter.attempts, *(getattr(letter, name) for name in _NUMBERS)]
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(text is None or isinstance(text, str) for text in optional)
+        or not all(number is None or isinstance(number, int) for number in numbers)
+    ):
+        raise TypeError("a value of the head has the wrong kind")
+    return letter
+
+
+sync_folder = DISK.sync_folder
