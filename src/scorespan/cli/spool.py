@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from scorespan.cli.plain import plain
-from scorespan.reconcile import DirectoryReport, read_account, read_directories
+from scorespan.cli.spool_export import export_letters
+from scorespan.cli.spool_list import list_letters
+from scorespan.cli.spool_requeue import requeue_letters
+from scorespan.cli.spool_root import find_root, root_option
+from scorespan.cli.spool_show import show
+
+if TYPE_CHECKING:
+    from scorespan.reconcile import DirectoryReport
 
 _GAPS_SHOWN = 20
 
@@ -21,13 +29,12 @@ def spool() -> None:
     """What waits on this machine, and what became of the rest."""
 
 
+for _command in (list_letters, show, requeue_letters, export_letters):
+    spool.add_command(_command)
+
+
 @spool.command()
-@click.option(
-    "--dir",
-    "root",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Spool root. Default: SCORESPAN_SPOOL_DIR, else the user's state folder.",
-)
+@root_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(root: Path | None, as_json: bool) -> None:
     """Show every process's directory, dead or alive, and the account.
@@ -35,16 +42,9 @@ def status(root: Path | None, as_json: bool) -> None:
     Exits with 1 when a number is missing.
     """
     from scorespan.cli.account import account_table
-    from scorespan.errors import SettingsError
-    from scorespan.settings import Settings
-    from scorespan.spool.root import default_root
+    from scorespan.reconcile import read_account, read_directories
 
-    try:
-        root = root or Settings.load().spool_dir or default_root()
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
-    if not root.is_dir():
-        raise click.UsageError(f"there is no spool root {root}")
+    root = find_root(root)
     reports = read_directories(root)
     account = read_account(root)
     if as_json:
