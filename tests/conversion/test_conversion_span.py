@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorespan.conversion.span import ScoringSpan, decode, encode
+from scorespan.conversion.span import OPAQUE_BYTES, ScoringSpan, decode, encode, salvage
 from scorespan.errors import SpoolDamagedError
 
 HEAD = struct.Struct("<BIII")
@@ -182,3 +182,76 @@ def test_the_key_is_the_given_id_or_names_the_trace():
     assert span.key == "0" * 32 + "1" * 16
     assert span._replace(scoring_id="mine").key == "mine"
     assert span._replace(scoring_id="").key == span.key
+
+
+FRAME_HEAD = struct.Struct("<4sIIQH")
+
+
+def damaged_frame(span: ScoringSpan) -> bytearray:
+    """The bytes of a span's frame; any checksum is wrong."""
+    whole = b"".join(encode(span))
+    return bytearray(FRAME_HEAD.pack(b"\xf8Sp\xff", len(whole), 0, 7, 0) + whole)
+
+
+def test_a_damaged_entry_still_tells_its_names():
+    """Whatever is broken behind or before the meta, the names are read; the bodies are not."""
+    span = ScoringSpan(
+        request=b"{}",
+        trace_id="a" * 32,
+        span_id="b" * 16,
+        start_time=5,
+        failed=True,
+        subscription_id="s",
+        producer_id="p",
+        sequence=9,
+        notes=("n",),
+    )
+    frame = damaged_frame(span)
+    frame[4:35] = bytes(31)  # lengths, checksum, version
+    frame[-2:] = b"\xff\xff"
+    found = salvage(bytes(frame[:-2]))
+    assert found == span._replace(request=None)
+
+
+@given(span=spans, flips=st.lists(st.tuples(st.integers(0), st.integers(0, 7)), max_size=8))
+def test_salvage_never_raises_and_gives_only_what_a_letter_can_hold(span, flips):
+    """After any bit flips each field has its type, or its default."""
+    frame = damaged_frame(span)
+    for place, bit in flips:
+        frame[place % len(frame)] ^= 1 << bit
+    found = salvage(bytes(frame))
+    orjson.dumps(found[2:])
+    assert decode(b"".join(encode(found))) == found
+    if not flips:
+        assert found == ScoringSpan._make((None, None, *map(readable, span[2:])))
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_salvage_of_anything_never_raises(content: bytes, framed: bool):
+    """Zeros, rubbish, nothing at all."""
+    found = salvage(bytes(35) + b"[" + content if framed else content)
+    assert isinstance(found, ScoringSpan)
+    orjson.dumps(found[2:])
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [b"[" * 70_000, b'["\\ud800"]', b"[" + b"9" * 5000 + b"]", b'["a","b","c",true,1e999]'],
+    ids=lambda meta: repr(meta[:20]),
+)
+def test_salvage_of_hostile_meta_never_raises(meta: bytes):
+    """Deep, surrogate, endless, infinite."""
+    orjson.dumps(salvage(bytes(35) + meta)[2:])
+
+
+def test_large_bodies_are_views_of_the_entry():
+    """Nothing of them is copied; what is just not large is bytes."""
+    large = ScoringSpan(request=b"x" * OPAQUE_BYTES, response=b"y", producer_id="p", sequence=1)
+    entry = b"".join(encode(large))
+    decoded = decode(entry)
+    assert isinstance(decoded.request, memoryview)
+    assert isinstance(decoded.response, memoryview)
+    assert decoded.request.obj is entry
+    assert decoded == large
+    small = decode(b"".join(encode(large._replace(response=None))))
+    assert isinstance(small.request, bytes)

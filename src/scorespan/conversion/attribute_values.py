@@ -16,6 +16,7 @@ from scorespan.conversion.span import MAX_BODY, ScoringSpan
 from scorespan.telemetry import said
 
 _INT64 = 2**63
+_ENCODED = 1024 * 1024
 _SHOWN = 200
 _PLACE = {name: place for place, name in enumerate(ScoringSpan._fields)}
 _OWN_DATA = slice(_PLACE["name"], _PLACE["error_message"] + 1)
@@ -122,11 +123,17 @@ def _body(name: str, value: Any, values: list[Any], problems: list[str]) -> byte
             return None
         value = encoded.text
     # A lone surrogate has no UTF-8; kept as it is, it fails the check behind the put.
-    body = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    body = value if isinstance(value, bytes) else _utf8(value)
     if len(body) > MAX_BODY:
         problems.append(f"{name}: {len(body)} bytes are more than an entry holds")
         return None
     return body
+
+
+def _utf8(text: str) -> bytes:
+    """A text's UTF-8, made in parts where it is large: an encoder lets no other thread run."""
+    parts = range(0, len(text), _ENCODED)
+    return b"".join([text[at : at + _ENCODED].encode("utf-8", "surrogatepass") for at in parts])
 
 
 def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> None:
