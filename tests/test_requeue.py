@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import resource
@@ -322,12 +323,16 @@ def test_a_requeued_record_waits(root: Path):
 
 
 SERVICE = """
-import sys, scorespan
+import contextlib, sys, scorespan
 scorespan.configure()
 
 def score(subscription=None):
     request = {"fields": ["a"], "values": [[1]]}
-    with scorespan.scoring_span(request, subscription_id=subscription) as scoring:
+    with contextlib.suppress(KeyError), scorespan.scoring_span(
+        request, subscription_id=None if subscription == "fail" else subscription
+    ) as scoring:
+        if subscription == "fail":
+            raise KeyError
         scoring.set_response({"fields": ["b"], "values": [[2]]})
     print(scoring.id, flush=True)
 
@@ -343,18 +348,24 @@ def live(tmp_path: Path) -> Iterator[LiveMart]:
         yield mart
 
 
-def service(live: LiveMart):
+def service(live: LiveMart, **more: str):
     """A process that scores once for each line it is given."""
     return started(
         [sys.executable, "-c", SERVICE],
-        live.environment(),
+        live.environment(**more),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Have the process drain and end."""
+    process.stdin.close()
+    assert process.wait(60) == 0
+
+
 def score(process: subprocess.Popen[str], subscription: str = "") -> str:
-    """Have the process score; the scoring id."""
+    """Have the process score, for a subscription or to `fail`; the scoring id."""
     process.stdin.write(f"score {subscription}\n")
     process.stdin.flush()
     return process.stdout.readline().strip()
@@ -382,8 +393,7 @@ def test_a_dead_letter_is_mended_requeued_and_stored(live: LiveMart, running: bo
         account = read_account(live.spool)
         assert (account.ids("stored"), account.ids("dead-lettered")) == ({good}, {bad})
         if not running:
-            process.stdin.close()
-            assert process.wait(60) == 0
+            end(process)
 
         listed = json.loads(command(live, "list", "--json").stdout)
         assert [letter["scoring_id"] for letter in listed["letters"]] == [bad]
@@ -397,15 +407,13 @@ def test_a_dead_letter_is_mended_requeued_and_stored(live: LiveMart, running: bo
             assert (account.scored, account.missing) == (2, [])
         else:
             wait_until(lambda: bad in live.ids(), "the mended record")
-            process.stdin.close()
-            assert process.wait(60) == 0
+            end(process)
     expected = {good, bad}
     if not running:
         with service(live) as process:
             expected.add(score(process))
             wait_until(lambda: bad in live.ids(), "the mended record")
-            process.stdin.close()
-            assert process.wait(60) == 0
+            end(process)
 
     assert sorted(live.ids()) == sorted(expected)
     (mended,) = [record for record in live.records() if record.scoring_id == bad]
@@ -416,3 +424,53 @@ def test_a_dead_letter_is_mended_requeued_and_stored(live: LiveMart, running: bo
     assert account.missing == []
     assert letters_left(live.spool) == 0
     assert directories(live.spool) == []
+
+
+def test_a_withheld_record_is_requeued_and_stored(live: LiveMart):
+    """Set aside towards the hosted mart, it is stored by one that has a place for it."""
+    with service(live, SCORESPAN_DATA_MART_KIND="openscale") as process:
+        good, failed = score(process), score(process, "fail")
+        end(process)
+    account = read_account(live.spool)
+    assert (account.ids("stored"), account.ids("withheld")) == ({good}, {failed})
+    assert command(live, "requeue", "--all").stdout == "nothing was requeued\n"
+    assert command(live, "requeue", "--withheld", "--route-from-settings").returncode == 0
+    assert read_account(live.spool).ids("waiting") == {failed}
+    with service(live) as process:
+        last = score(process)
+        wait_until(lambda: failed in live.ids(), "the withheld record")
+        end(process)
+    (record,) = [one for one in live.records() if one.scoring_id == failed]
+    assert record.failed
+    assert record.response_text == b"null"
+    account = read_account(live.spool)
+    assert account.ids("stored") == {good, failed, last}
+    assert (account.scored, account.missing) == (3, [])
+    assert letters_left(live.spool) == 0
+
+
+def test_a_letter_can_go_to_another_data_mart(live: LiveMart, tmp_path: Path):
+    """It is stored there once, and no number seems to be missing on either route."""
+    with service(live) as process:
+        good, bad = score(process), score(process, "nobody")
+        end(process)
+    (tmp_path / "other").mkdir()
+    with live_mart(tmp_path / "other") as other:
+        here = dataclasses.replace(other, spool=live.spool)
+        done = command(
+            here, "requeue", bad, "--route-from-settings", "--set-subscription", SUBSCRIPTION_ID
+        )
+        assert done.returncode == 0, done.stderr
+        assert other.running.url in done.stdout
+        with service(here) as process:
+            last = score(process)
+            wait_until(lambda: bad in other.ids(), "the record at the other mart")
+            end(process)
+        assert sorted(other.ids()) == sorted([bad, last])
+        (record,) = [one for one in other.records() if one.scoring_id == bad]
+    assert record.scorespan["notes"][1].startswith(f"requeue: was to go to {live.running.url}, ")
+    assert live.ids() == [good]
+    account = read_account(live.spool)
+    assert account.missing == []
+    assert account.ids("stored") == {good, bad, last}
+    assert account.ids("dead-lettered") == {bad}

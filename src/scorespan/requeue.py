@@ -25,6 +25,9 @@ from scorespan.spool.root import Route, create_directory
 from scorespan.spool.segment import SUFFIX
 from scorespan.spool.segment_writer import SegmentWriter
 
+NO_ROUTE = "it does not say where it was to go"
+"""Why a letter of an older version stays where no route is given."""
+
 _SEGMENT_BYTES = 16 * 1024 * 1024
 _EDITED = {
     "request": attributes.REQUEST,
@@ -128,7 +131,7 @@ def _entry(file: LetterFile, route: Route | None, edit: Edit | None) -> tuple[Ro
     """Where a letter goes, and its entry."""
     if route is None:
         if file.head.route is None:
-            raise _StaysError("it does not say where it was to go")
+            raise _StaysError(NO_ROUTE)
         try:
             route = Route(*file.head.route)
         except TypeError:

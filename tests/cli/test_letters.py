@@ -91,7 +91,7 @@ def test_list_shows_what_is_known_and_counts_it(root: Path):
     assert lines[1].split("  ")[0] == "time (UTC)"
     assert lines[2].split()[2:5] == ["refused", "400", "0"]
     assert lines[2].split()[-2:] == ["credit", "id-1"]
-    assert "withheld" in lines
+    assert "withheld records" in lines
     assert lines[-3:] == [
         "3 dead letters: 1 refused, 1 no_subscription, 1 damaged",
         "1 withheld record: 1 failed_scoring",
@@ -255,7 +255,7 @@ def test_requeue_by_id(root: Path):
     """The letter goes, its span waits, and the rest stays."""
     result = run(root, "requeue", "id-1", "w-1.00000001.4")
     assert result.exit_code == 0
-    assert "2 records requeued to http://mart (data mart one): no process runs" in result.output
+    assert "2 records requeued to http://mart (data mart one): the next process" in result.output
     assert [span.scoring_id for span in waiting(root)] == ["id-1", "id-4"]
     assert listed(root) == ["id-2", "id-3"]
 
@@ -380,7 +380,10 @@ def test_requeue_to_the_data_mart_of_the_settings(root: Path, monkeypatch: pytes
     monkeypatch.setenv("SCORESPAN_DATA_MART_URL", "http://127.0.0.1:8787")
     monkeypatch.setenv("SCORESPAN_DATA_MART_ID", "mine")
     bury(root, 5, "refused", route=None)
-    assert "does not say where" in run(root, "requeue", "id-5").output
+    refused = run(root, "requeue", "id-5")
+    assert refused.exit_code == 1
+    assert "w-1.00000001.5.letter: it does not say where it was to go" in refused.output
+    assert "--route-from-settings says where" in refused.output
     result = run(root, "requeue", "id-5", "id-4", "--route-from-settings")
     assert result.exit_code == 0, result.output
     assert "2 records requeued to http://127.0.0.1:8787 (data mart mine)" in result.output

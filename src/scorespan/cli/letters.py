@@ -107,7 +107,7 @@ class Scan:
         for kind, words in ((DEAD, "dead letters"), (WITHHELD, "withheld records")):
             if kind in self._selection.folders:
                 total = self.total(kind)
-                codes = (f"{count} {shown(code)}" for code, count in self.by_code(kind).items())
+                codes = (f"{count:,} {shown(code)}" for code, count in self.by_code(kind).items())
                 said = counted(total, words) if total else f"no {words}"
                 yield said + (f": {', '.join(codes)}" if total else "")
         yield from self.complaints()

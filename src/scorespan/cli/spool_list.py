@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +14,12 @@ import click
 from scorespan.cli.letters import Scan, asked_by, filters, shown
 from scorespan.cli.spool_root import find_root, root_option
 from scorespan.letters import Selection, describe, kind_of
-from scorespan.spool.dead import LetterFile
+from scorespan.spool.dead import DEAD, LetterFile
 
 _HEADERS = (
     "time (UTC)", "reason", "status", "attempts", "size", "subscription", "scoring id or letter",
 )  # fmt: skip
+_GAP = "  "
 _RIGHT = frozenset({"status", "attempts", "size"})
 _MEASURED = 1000
 """Letters whose widths make the columns; more are not held back."""
@@ -36,7 +39,8 @@ def list_letters(root: Path | None, selection: Selection, as_json: bool) -> None
     if as_json:
         _print_json(scan)
         return
-    for line in _lines(iter(scan)):
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in _lines(iter(scan), width):
         click.echo(line)
     for sentence in scan.summary():
         click.echo(sentence)
@@ -53,31 +57,34 @@ def _print_json(scan: Scan) -> None:
     click.echo("\n], " + rest.removeprefix("{"))
 
 
-def _lines(files: Iterator[LetterFile]) -> Iterator[str]:
+def _lines(files: Iterator[LetterFile], width: int | None) -> Iterator[str]:
     """The table, in columns as wide as the first letters need."""
     first = [(kind_of(file), _cells(file)) for file in itertools.islice(files, _MEASURED)]
     if not first:
         return
-    widths = [
-        max(map(len, column))
-        for column in zip(_HEADERS, *(cells for _, cells in first), strict=True)
-    ]
+    rows = [_HEADERS, *(cells for _, cells in first)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # What to ask for a letter by is never cut: where it has no room it gets a line of its own.
+    fits = width is None or sum(widths) + len(_GAP) * (len(widths) - 1) <= width
+    last = _GAP if fits else "\n" + _GAP
     kind = None
     for found, cells in itertools.chain(first, ((kind_of(file), _cells(file)) for file in files)):
         if found != kind:
+            if kind is not None:
+                yield ""
             kind = found
-            yield click.style("dead letters" if kind == "dead" else "withheld", bold=True)
-            yield click.style(_line(_HEADERS, widths), bold=True)
-        yield _line(cells, widths)
+            yield click.style("dead letters" if kind == DEAD else "withheld records", bold=True)
+            yield click.style(_line(_HEADERS, widths, last), bold=True)
+        yield _line(cells, widths, last)
     yield ""
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = (
+def _line(cells: tuple[str, ...], widths: list[int], last: str) -> str:
+    padded = [
         cell.rjust(width) if header in _RIGHT else cell.ljust(width)
-        for header, cell, width in zip(_HEADERS, cells, widths, strict=True)
-    )
-    return "  ".join(padded).rstrip()
+        for header, cell, width in zip(_HEADERS[:-1], cells, widths, strict=False)
+    ]
+    return _GAP.join(padded) + last + cells[-1]
 
 
 def _cells(file: LetterFile) -> tuple[str, ...]:
@@ -89,7 +96,6 @@ def _cells(file: LetterFile) -> tuple[str, ...]:
         str(head.attempts),
         _size(file.size),
         shown(head.subscription_id or ""),
-        # At the end of the line and never cut: it is what the other commands ask for.
         shown(asked_by(file)),
     )
 

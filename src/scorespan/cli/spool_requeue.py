@@ -15,7 +15,7 @@ from scorespan.cli.spool_root import find_root, root_option
 from scorespan.conversion.span import decode
 from scorespan.errors import SettingsError, SpoolDamagedError
 from scorespan.letters import FOLDERS, Selection, names_of
-from scorespan.requeue import Edit, Requeued, requeue
+from scorespan.requeue import NO_ROUTE, Edit, Requeued, requeue
 from scorespan.spool.dead import DEAD, LetterFile
 from scorespan.spool.root import Route, directories, is_owned, route_of
 
@@ -27,10 +27,17 @@ from scorespan.spool.root import Route, directories, is_owned, route_of
 @click.option("--all", "everything", is_flag=True, help="Every dead letter.")
 @click.option("--request", type=click.File("rb"), help="The new request; - is standard input.")
 @click.option("--response", type=click.File("rb"), help="The new response; - is standard input.")
-@click.option("--set-subscription", "subscription_id", metavar="ID", help="Change it to this.")
-@click.option("--set-binding", "binding_id", metavar="ID", help="Change it to this.")
-@click.option("--set-deployment", "deployment_id", metavar="ID", help="Change it to this.")
-@click.option("--set-dialect", "dialect", metavar="NAME", help="Change it to this.")
+@click.option(
+    "--set-subscription",
+    "subscription_id",
+    metavar="ID",
+    help="The subscription it goes to instead.",
+)
+@click.option("--set-binding", "binding_id", metavar="ID", help="The binding it names instead.")
+@click.option(
+    "--set-deployment", "deployment_id", metavar="ID", help="The deployment it names instead."
+)
+@click.option("--set-dialect", "dialect", metavar="NAME", help="The dialect it is read as instead.")
 @click.option(
     "--route-from-settings",
     is_flag=True,
@@ -174,12 +181,14 @@ def _report(root: Path, done: Requeued, unseen: list[str], scan: Scan, *, as_jso
         return
     for route, count in done.counts.items():
         alive = any(is_owned(one) and route_of(one) == route for one in directories(root))
-        who = "a running process delivers" if alive else "no process runs; the next one delivers"
+        who = "a running process delivers" if alive else "the next process there delivers"
         place = shown(f"{route.url} (data mart {route.data_mart_id})")
         click.echo(f"{counted(count, 'records')} requeued to {place}: {who} them")
     if not done.counts:
         click.echo("nothing was requeued")
     for name, reason in refused:
         click.echo(f"not requeued: {shown(name)}: {shown(reason)}", err=True)
+    if any(reason == NO_ROUTE for _, reason in done.refused):
+        click.echo("--route-from-settings says where those go that do not say it", err=True)
     for complaint in scan.complaints():
         click.echo(complaint, err=True)

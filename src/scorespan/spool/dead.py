@@ -277,6 +277,3 @@ def _checked(meta: dict[str, Any]) -> DeadLetter:
     ):
         raise TypeError("a value of the head has the wrong kind")
     return letter
-
-
-sync_folder = DISK.sync_folder
