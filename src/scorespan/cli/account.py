@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from scorespan.cli.plain import plain
-from scorespan.reconcile import TERMS, Account
+from scorespan.reconcile import TERMS, Account, Place
 
 
-def account_table(account: Account) -> Table:
-    """The terms of the account: one line each, one column for each subscription and deployment."""
+def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) -> Table:
+    """The terms of the account: one line each, one column for each subscription and deployment.
+
+    Args:
+        account: the account.
+        lost: records by place that are missing though something is known of them.
+    """
+    lost = lost or {}
     places = account.by_place()
+    places.update({place: dict.fromkeys(TERMS, 0) for place in lost if place not in places})
+    missing = account.missing_count + sum(lost.values())
+    totals = account.totals
     drawn = Table(header_style="bold", box=None, pad_edge=False)
     drawn.add_column("")
     for place in places:
         name = plain(place.subscription_id).append("\n").append(plain(place.deployment_id))
         drawn.add_column(name, justify="right")
     drawn.add_column("all", justify="right", vertical="bottom")
-    scored = (sum(terms.values()) for terms in places.values())
-    drawn.add_row("  scored", *map(str, scored), str(account.scored))
+    scored = (sum(terms.values()) + lost.get(place, 0) for place, terms in places.items())
+    drawn.add_row("  scored", *map(_shown, scored), _shown(sum(totals.values()) + missing))
     for sign, term in zip("=+++++", TERMS, strict=True):
         counts = (terms[term] for terms in places.values())
-        drawn.add_row(f"{sign} {term}", *map(str, counts), str(account.totals[term]))
-    if account.missing:
-        drawn.add_row("  missing", *("" for _ in places), str(account.missing_count), style="red")
+        drawn.add_row(f"{sign} {term}", *map(_shown, counts), _shown(totals[term]))
+    if missing:
+        cells = (_shown(lost[place]) if place in lost else "" for place in places)
+        drawn.add_row("+ missing", *cells, _shown(missing), style="red")
     return drawn
+
+
+def _shown(count: int) -> str:
+    return f"{count:,}"

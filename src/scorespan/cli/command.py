@@ -7,6 +7,7 @@ import click
 import scorespan as package
 from scorespan.cli.demo import demo
 from scorespan.cli.mart import mart
+from scorespan.cli.reconcile import reconcile
 from scorespan.cli.spool import spool
 from scorespan.cli.table import table
 
@@ -17,5 +18,5 @@ def scorespan() -> None:
     """Payload logging for machine-learning models over OpenTelemetry."""
 
 
-for _command in (demo, mart, spool, table):
+for _command in (demo, mart, reconcile, spool, table):
     scorespan.add_command(_command)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from scorespan.reconcile.account import Account, Place, read_account
+from scorespan.reconcile.asked import Window
+from scorespan.reconcile.compare import reconcile
 from scorespan.reconcile.gaps import Gap
 from scorespan.reconcile.payload import stored_ids
+from scorespan.reconcile.report import Report
 from scorespan.reconcile.tally import TERMS, WAITING
 from scorespan.reconcile.waiting import DirectoryReport, read_directories
 
@@ -15,7 +18,10 @@ __all__ = [
     "DirectoryReport",
     "Gap",
     "Place",
+    "Report",
+    "Window",
     "read_account",
     "read_directories",
+    "reconcile",
     "stored_ids",
 ]

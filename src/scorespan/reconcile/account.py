@@ -16,6 +16,7 @@ from typing import NamedTuple
 from scorespan.reconcile.gaps import Gap, Gaps, look_again
 from scorespan.reconcile.reading import RootReader, only_route
 from scorespan.reconcile.tally import TERMS, Tally
+from scorespan.spool.counts import Spot
 from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
 
@@ -39,10 +40,12 @@ class Account:
     Attributes:
         tally: what is known.
         missing: numbers that were given and are nowhere.
+        chosen: which records it is about, by route, and by where they count.
     """
 
     tally: Tally = field(default_factory=Tally)
     missing: list[Gap] = field(default_factory=list)
+    chosen: Callable[[Route | None, Spot], bool] = lambda _route, _spot: True
 
     @classmethod
     def of(cls, items: Iterable[LedgerItem]) -> Account:
@@ -71,8 +74,9 @@ class Account:
     def totals(self) -> dict[str, int]:
         """Records by outcome; every term is there."""
         counts = dict.fromkeys(TERMS, 0)
-        for _, outcome, _, count in self.tally.totals():
-            counts[outcome] += count
+        for route, outcome, spot, count in self.tally.totals():
+            if self.chosen(route, spot):
+                counts[outcome] += count
         return counts
 
     @property
@@ -98,22 +102,12 @@ class Account:
         return {item.scoring_id for item in self.items.values() if item.outcome == outcome}
 
     def by_place(
-        self,
-        *,
-        minutes: bool = False,
-        routes: bool = False,
-        within: Callable[[int], bool] = lambda _: True,
+        self, *, minutes: bool = False, routes: bool = False
     ) -> dict[Place, dict[str, int]]:
-        """The terms for each subscription and deployment.
-
-        Args:
-            minutes: and for each minute.
-            routes: and for each route.
-            within: which minutes to count.
-        """
+        """The terms for each subscription and deployment, and for each minute or route if asked."""
         places: dict[Place, dict[str, int]] = {}
         for route, outcome, spot, count in self.tally.totals():
-            if not within(spot.minute):
+            if not self.chosen(route, spot):
                 continue
             place = Place(
                 spot.subscription_id,

@@ -115,7 +115,7 @@ def look_again(
         wait(_PAUSE_SECONDS)
 
 
-def _said(directory: Path) -> object:
-    """When a process last wrote its status; None where it has ended, and all is written down."""
-    status = read_status(directory) if is_owned(directory) else None
-    return None if status is None else status.get("time")
+def _said(directory: Path) -> tuple[bool, object]:
+    """Whether a process lives, and when it last wrote its status."""
+    status = read_status(directory)
+    return is_owned(directory), None if status is None else status.get("time")

@@ -49,6 +49,9 @@ class RootReader:
             return
         source = self.tally.source(route_of(directory), str(status["producer"]))
         self.tally.add_scored(source, int(status.get("scored", 0)))
+        self._note_alive(source, directory)
+
+    def _note_alive(self, source: Source, directory: Path) -> None:
         if is_owned(directory):
             self.alive[source] = directory
 
@@ -70,6 +73,10 @@ class RootReader:
             for path in ledger_files(folder):
                 for line in read_ledger(path):
                     self.tally.add_line(line, wanted)
+                    # A process begins its ledger before it takes its first record.
+                    if isinstance(line, Scored) and line.directory and wanted is None:
+                        source = self.tally.source(line.route, line.producer_id)
+                        self._note_alive(source, self.root / line.directory)
 
 
 def only_route(root: Path) -> Route | None:

@@ -194,6 +194,23 @@ class Tally:
                 left[source] = open_
         return left
 
+    def take_away(self, source: Source, first: int, last: int) -> None:
+        """These records count as nothing any more: they are missing."""
+        numbers = self._numbers.get(source)
+        for number in range(first, last + 1):
+            if numbers is not None and numbers.get(number):
+                self._drop(source, number)
+            else:
+                self._counts.take_out(source, number, Spot("", "", 0))
+
+    def take_counted(self, route: Route | None, spot: Spot, count: int) -> None:
+        """So many records that count as stored there, whichever they are, are missing."""
+        for source, ended in self._counts.ended.items():
+            if source.route == route and STORED in ended:
+                taken = min(count, ended[STORED].spots[spot])
+                ended[STORED].spots[spot] -= taken
+                count -= taken
+
     def counted_as_stored(self) -> Iterator[tuple[Source, Spot, int]]:
         """How many records are counted as stored, without ids, and where."""
         for source, ended in self._counts.ended.items():

@@ -36,11 +36,12 @@ class Records(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """How far a producer has counted; 0 only says that there is one."""
+    """How far a producer has counted; 0 only says that there is one, and in which directory."""
 
     route: Route | None
     producer_id: str
     highest: int
+    directory: str | None = None
 
 
 class Cut(NamedTuple):
@@ -140,7 +141,7 @@ def _head(path: Path) -> dict[str, Any] | None:
 def _parsed(route: Route | None, found: dict[str, Any]) -> Line:
     outcome = found["o"]
     if outcome == SCORED:
-        return Scored(route, str(found["p"]), int(found["n"]))
+        return Scored(route, str(found["p"]), int(found["n"]), found.get("directory"))
     return Records(
         route,
         str(outcome),

@@ -1,0 +1,118 @@
+"""What is asked of a reconcile: which root, data mart and time; and what is known so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.payload import Conflict
+from scorespan.reconcile.report import Doubled, Lost, Other, Short
+from scorespan.reconcile.tally import Tally
+from scorespan.spool.counts import Source, Spot
+from scorespan.spool.ledger import STORED
+from scorespan.spool.ledger_files import Records, ledger_files, locked, read_ledger
+from scorespan.spool.root import Route
+
+
+class Window(NamedTuple):
+    """Which scoring timestamps are asked for; an end is open where it is None."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def first(self) -> float:
+        """The first minute of it, from the epoch."""
+        return float("-inf") if self.since is None else self.since.timestamp() // 60
+
+    def holds(self, minute: int) -> bool:
+        """Whether a minute lies in it, at least in part."""
+        last = float("inf") if self.until is None else self.until.timestamp() // 60
+        return self.first <= minute <= last
+
+
+class Findings(NamedTuple):
+    """What a data mart says to the records that it should have; see `Report`."""
+
+    lost: list[Lost]
+    unnamed: list[Gap]
+    short: list[Short]
+    doubled: list[Doubled]
+    conflicts: list[Conflict]
+    others: list[Other]
+
+
+class Side(Protocol):
+    """One kind of data mart, as it is compared."""
+
+    def walk(self) -> None:
+        """Add to the tally what the mart has.
+
+        Raises:
+            DeliveryError: it did not answer as one.
+        """
+
+    def find(self) -> Findings:
+        """Look for what it should have and has not shown.
+
+        Raises:
+            DeliveryError: it did not answer as one.
+        """
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One comparison.
+
+    Attributes:
+        root: the spool root.
+        route: what of the root goes to the data mart.
+        window: what to compare by name; numbers without a name cannot be dated, and all count.
+        tally: what is known so far.
+    """
+
+    root: Path
+    route: Route
+    window: Window
+    tally: Tally
+
+    def concerns(self, route: Route | None, spot: Spot) -> bool:
+        """Whether a record of this route and spot is asked for."""
+        return route == self.route and self.window.holds(spot.minute)
+
+    def sources(self) -> dict[str, Source]:
+        """The sources of the route, by producer."""
+        known = self.tally.sources()
+        return {source.producer_id: source for source in known if source.route == self.route}
+
+    def sought(self) -> Iterator[tuple[Source, int, Spot, str]]:
+        """Records that the ledger calls stored and the data mart has not shown, with their ids.
+
+        Those whose ids have gone in the meantime are left out.
+        """
+        folder = self.root / "ledger"
+        if not folder.is_dir():
+            return
+        with locked(folder):
+            for path in ledger_files(folder):
+                for line in read_ledger(path):
+                    if isinstance(line, Records) and line.outcome == STORED:
+                        yield from self._sought_of(line)
+
+    def _sought_of(self, line: Records) -> list[tuple[Source, int, Spot, str]]:
+        source = self.tally.source(line.route, line.producer_id)
+        if source.route != self.route:
+            return []
+        found = []
+        try:
+            for number, scoring_id, minute in line.named:
+                if self.tally.is_sought(source, number) and self.window.holds(minute):
+                    spot = Spot(line.subscription_id, line.deployment_id, minute)
+                    found.append((source, number, spot, scoring_id))
+        except (TypeError, ValueError):
+            pass  # a damaged line: it was counted as such when the tally read it
+        return found

@@ -1,0 +1,106 @@
+"""Our own data mart's records, compared with what the ledger says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from scorespan.reconcile.asked import Asked, Findings
+from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.payload import Payload
+from scorespan.reconcile.report import Lost, Other
+from scorespan.spool.counts import Source, Spot
+from scorespan.spool.ranges import Ranges
+
+
+class RecordsSide:
+    """Compares by producer and number, and the scoring id of each; then once more by id alone.
+
+    The second walk is made only where something seems to be missing.
+    """
+
+    def __init__(self, asked: Asked, payload: Payload) -> None:
+        self._asked = asked
+        self._payload = payload
+        self._others: dict[str, Ranges] = {}
+        self._other_records: Counter[str] = Counter()
+
+    def walk(self) -> None:
+        """Add to the tally what the mart has of the root's producers, and count the others'."""
+        tally, sources = self._asked.tally, self._asked.sources()
+        for (
+            subscription,
+            deployment,
+            scoring_id,
+            minute,
+            producer,
+            number,
+        ) in self._payload.records():
+            source = None if producer is None else sources.get(producer)
+            if source is not None and number is not None:
+                spot = Spot(subscription, deployment, minute)
+                tally.add_found(source, number, scoring_id, spot)
+                continue
+            self._other_records[producer or ""] += 1
+            if producer is not None and number is not None and number > 0:
+                self._others.setdefault(producer, Ranges()).add(number, number)
+
+    def find(self) -> Findings:
+        """Walk once more for what the ledger calls stored and the first walk has not met."""
+        asked, tally = self._asked, self._asked.tally
+        sought = {
+            (source, number): spot
+            for source, number, spot in tally.sought()
+            if asked.concerns(source.route, spot)
+        }
+        ids: dict[tuple[Source, int], str] = {}
+        if sought or self._stretches():
+            ids = {(source, number): found for source, number, _, found in asked.sought()}
+            self._walk_again(sought, ids)
+        lost = [
+            Lost(spot, ids.get(name), name[0].producer_id, name[1])
+            for name, spot in sought.items()
+            if tally.is_sought(*name)
+        ]
+        unnamed = [
+            Gap(source.producer_id, *stretch)
+            for source, stretches in self._stretches().items()
+            for stretch in stretches
+        ]
+        return Findings(lost, unnamed, [], [], self._payload.conflicts(), self._other_producers())
+
+    def _walk_again(
+        self, sought: dict[tuple[Source, int], Spot], ids: dict[tuple[Source, int], str]
+    ) -> None:
+        by_id: dict[tuple[str, str], list[tuple[Source, int]]] = {}
+        for name, scoring_id in ids.items():
+            if name in sought:
+                by_id.setdefault((sought[name].subscription_id, scoring_id), []).append(name)
+        tally, sources, stretches = self._asked.tally, self._asked.sources(), self._stretches()
+        for (
+            subscription,
+            deployment,
+            scoring_id,
+            minute,
+            producer,
+            number,
+        ) in self._payload.records():
+            for name in by_id.get((subscription, scoring_id), ()):
+                tally.found_by_id(*name)
+            source = None if producer is None else sources.get(producer)
+            if source is not None and number is not None and number in stretches.get(source, ()):
+                tally.add_found(source, number, scoring_id, Spot(subscription, deployment, minute))
+
+    def _stretches(self) -> dict[Source, Ranges]:
+        return {
+            source: stretches
+            for source, stretches in self._asked.tally.sought_stretches().items()
+            if source.route == self._asked.route
+        }
+
+    def _other_producers(self) -> list[Other]:
+        others = []
+        for producer, records in sorted(self._other_records.items()):
+            known = self._others.get(producer, Ranges())
+            open_ = sum(last - first + 1 for first, last in known.missing(1, known.highest))
+            others.append(Other(producer, records, open_))
+        return others

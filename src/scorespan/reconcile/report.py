@@ -1,0 +1,165 @@
+"""The report: what reconcile found, for people and machines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from scorespan.reconcile.account import Account, Place
+from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.payload import Conflict
+from scorespan.spool.counts import Spot
+from scorespan.spool.root import Route
+
+
+class Lost(NamedTuple):
+    """A record that the ledger calls stored and the data mart does not have."""
+
+    spot: Spot
+    scoring_id: str | None
+    producer_id: str
+    number: int
+
+
+class Doubled(NamedTuple):
+    """A record whose rows the data mart has more than once."""
+
+    subscription_id: str
+    scoring_id: str
+    times: int
+
+
+class Other(NamedTuple):
+    """A producer of another spool root: its records in the data mart, and its open numbers.
+
+    They may be waiting where this root does not look; so nothing is said of them.
+    """
+
+    producer_id: str
+    records: int
+    open: int
+
+
+class Short(NamedTuple):
+    """Records that are counted as stored, whose ids have gone, and that the data mart lacks."""
+
+    spot: Spot
+    lacking: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ledger, spool and data mart say together.
+
+    Attributes:
+        kind: `scorespan` or `openscale`.
+        route: what was compared.
+        account: the records of this route and time, without those that are missing.
+        lost: records by name that were stored and are not there any more.
+        unnamed: the same, where the ledger has kept the numbers only.
+        gaps: numbers of which nothing is known, though higher ones are.
+        trailing: numbers behind everything that is known of their producer.
+        short: towards openscale: the same as `unnamed`, as counts.
+        held: numbers of living processes that did not move: nothing can be said of them.
+        unexpected: records that count as stored by the data mart's word alone.
+        doubled: records that the data mart has twice.
+        conflicts: records that came under the id of another one.
+        others: producers of other spool roots.
+        elsewhere: records of this root that go to other routes; they were not compared.
+    """
+
+    kind: str
+    route: Route
+    account: Account
+    lost: list[Lost] = field(default_factory=list)
+    unnamed: list[Gap] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    trailing: list[Gap] = field(default_factory=list)
+    short: list[Short] = field(default_factory=list)
+    held: list[Gap] = field(default_factory=list)
+    unexpected: int = 0
+    doubled: list[Doubled] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    others: list[Other] = field(default_factory=list)
+    elsewhere: dict[Route | None, int] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """How many records are missing."""
+        stretches = (*self.unnamed, *self.gaps, *self.trailing)
+        counted = sum(short.lacking for short in self.short)
+        return len(self.lost) + sum(gap.size for gap in stretches) + counted
+
+    @property
+    def scored(self) -> int:
+        """Records that the producers counted."""
+        return sum(self.account.totals.values()) + self.missing
+
+    @property
+    def missing_by_place(self) -> dict[Place, int]:
+        """Missing records whose subscription and deployment are known."""
+        places: Counter[Place] = Counter()
+        for spot in [lost.spot for lost in self.lost]:
+            places[Place(spot.subscription_id, spot.deployment_id, 0)] += 1
+        for short in self.short:
+            places[Place(short.spot.subscription_id, short.spot.deployment_id, 0)] += short.lacking
+        return dict(places)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        terms = [f"{count:,} {term}" for term, count in self.account.totals.items() if count]
+        if not self.missing:
+            said = "nothing is missing"
+        elif self.missing == 1:
+            said = "1 record is missing"
+        else:
+            said = f"{self.missing:,} records are missing"
+        if self.missing:
+            terms.append(f"{self.missing:,} missing")
+        return f"{said}: {self.scored:,} scored = {' + '.join(terms) or 0}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "kind": self.kind,
+            "route": list(self.route),
+            "scored": self.scored,
+            **self.account.totals,
+            "missing": self.missing,
+            "places": [
+                {
+                    "subscription_id": place.subscription_id,
+                    "deployment_id": place.deployment_id,
+                    **terms,
+                    "missing": self.missing_by_place.get(place, 0),
+                }
+                for place, terms in self.account.by_place().items()
+            ],
+            "missing_records": [
+                {
+                    **lost.spot._asdict(),
+                    "scoring_id": lost.scoring_id,
+                    "producer_id": lost.producer_id,
+                    "number": lost.number,
+                }
+                for lost in self.lost
+            ],
+            "missing_numbers": [gap._asdict() for gap in (*self.unnamed, *self.gaps)],
+            "missing_at_the_end": [gap._asdict() for gap in self.trailing],
+            "missing_counts": [
+                {**short.spot._asdict(), "count": short.lacking} for short in self.short
+            ],
+            "not_judged": [gap._asdict() for gap in self.held],
+            "unexpected": self.unexpected,
+            "doubled": [doubled._asdict() for doubled in self.doubled],
+            "conflicts": [conflict._asdict() for conflict in self.conflicts],
+            "other_producers": [other._asdict() for other in self.others],
+            "other_routes": [
+                {"route": None if route is None else list(route), "records": count}
+                for route, count in self.elsewhere.items()
+            ],
+            "unreadable_ledger_lines": self.account.cut,
+        }

@@ -1,0 +1,113 @@
+"""`scorespan reconcile`: the verdict first, then the account, then names; and how it ends."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from examples.live import live_mart
+from reconcile_world import World
+from scorespan.cli.command import scorespan
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A running mart and a prepared root."""
+    with live_mart(tmp_path) as live:
+        yield World(live)
+
+
+def run(world: World, *arguments: str, **environment: str) -> Result:
+    """The command with the settings of the mart in its environment."""
+    known = {f"SCORESPAN_{name.upper()}": value for name, value in world.live.settings.items()}
+    return CliRunner().invoke(
+        scorespan, ["reconcile", *arguments], env={**known, "COLUMNS": "200", **environment}
+    )
+
+
+def test_nothing_missing_ends_with_0_and_says_so_first(world: World):
+    """One line that answers the question, then the terms."""
+    world.put("p", range(1, 21))
+    world.deliver()
+    done = run(world)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == "nothing is missing: 20 scored = 20 stored"
+    assert "= stored" in done.output
+    assert "\nmissing:" not in done.output
+
+
+def test_what_is_missing_ends_with_1_and_is_named(world: World):
+    """By scoring id where the ledger has it, by producer and numbers else, and at the end."""
+    gone = world.cut_out(world.put("p", range(1, 21), scored=22), random.Random(1), 1)
+    world.deliver()
+    (number,) = gone
+    kept = 3 if number != 3 else 4
+    world.delete(f"p-{kept}")
+    done = run(world)
+    assert done.exit_code == 1
+    assert done.output.splitlines()[0].startswith("4 records are missing: 22 scored = 18 stored")
+    assert f"missing: p-{kept} of live-model / deployment" in done.output
+    assert f"missing: producer p, number {number}: given, and nowhere since" in done.output
+    assert "missing: the last 2 of producer p (numbers 21 to 22)" in done.output
+
+
+def test_json_has_every_name(world: World):
+    """For machines: the same, whole."""
+    world.put("p", range(1, 201))
+    world.deliver()
+    world.delete(*(f"p-{number}" for number in range(1, 151)))
+    shown = run(world)
+    assert "and 50 more like this" in shown.output
+    done = run(world, "--json")
+    known = json.loads(done.output)
+    assert done.exit_code == shown.exit_code == 1
+    assert (known["scored"], known["stored"], known["missing"]) == (200, 50, 150)
+    assert len(known["missing_records"]) == 150
+    assert known["missing_records"][0]["subscription_id"] == "live-model"
+    assert sum(place["missing"] for place in known["places"]) == 150
+
+
+def test_since_and_until_choose_by_scoring_timestamp(world: World):
+    """A record outside is neither counted nor missed."""
+    world.put("p", range(1, 21))
+    world.deliver()
+    known = json.loads(run(world, "--since", "2h", "--json").output)
+    assert (known["scored"], known["missing"]) == (0, 0)
+    known = json.loads(run(world, "--since", "2000-01-01", "--until", "1h", "--json").output)
+    assert known["scored"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "yesterday"], "is no moment"),
+        (["--since", "1h", "--until", "2h"], "--until is before --since"),
+        (["--dir", "/nowhere"], "there is no spool root"),
+    ],
+)
+def test_wrong_use_ends_with_2(world: World, arguments: list[str], said: str):
+    """One sentence says what is wrong."""
+    done = run(world, *arguments)
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_missing_credentials_end_with_2_and_name_the_variable(world: World):
+    """Wrong settings are wrong use."""
+    done = run(world, SCORESPAN_API_KEY="")
+    assert done.exit_code == 2
+    assert "SCORESPAN_API_KEY" in done.output
+
+
+def test_a_mart_that_is_not_reached_ends_with_2(tmp_path: Path):
+    """No answer is neither good nor bad."""
+    with live_mart(tmp_path) as live:
+        world = World(live)
+    done = run(world, SCORESPAN_DATA_MART_KIND="scorespan")
+    assert done.exit_code == 2
+    assert "the data mart could not be read" in done.output

@@ -1,0 +1,237 @@
+"""Reconcile against a real data mart: what is missing is named, no more and no less."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from examples.live import PROGRAMS, SUBSCRIPTION_ID, live_mart, started, wait_until
+from reconcile_world import FIRST_MINUTE, World, missing_numbers
+from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.reconcile import Gap, Window
+from scorespan.spool.compaction import Kept, compact
+from scorespan.spool.counts import FILE
+from scorespan.spool.ledger_files import ledger_files
+from scorespan.spool.root import prepare_root
+from scorespan.spool.spool import Spool
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A running mart and a prepared root."""
+    with live_mart(tmp_path) as live:
+        yield World(live)
+
+
+def compact_all(world: World) -> None:
+    """Turn every finished ledger file into counts."""
+    while compact(world.root / "ledger", Kept(seconds=-1.0)):
+        pass
+    assert (world.root / "ledger" / FILE).exists()
+    assert ledger_files(world.root / "ledger") == []
+
+
+def test_nothing_is_missing_where_all_arrived(world: World):
+    """The verdict, the terms, and no names."""
+    world.put("p", range(1, 31))
+    world.deliver()
+    report = world.report()
+    assert report.verdict == "nothing is missing: 30 scored = 30 stored"
+    assert missing_numbers(report) == {}
+    assert report.account.cut == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("compacted", [False, True])
+def test_entries_cut_out_of_a_segment_are_named(world: World, seed: int, compacted: bool):
+    """At whatever places, of several producers: exactly these, also when the ids have gone."""
+    chance = random.Random(seed)
+    gone: dict[str, set[int]] = {}
+    for producer_id in ("p", "q", "r"):
+        last = chance.randint(20, 60)
+        directory = world.put(producer_id, range(1, last + 1))
+        gone[producer_id] = world.cut_out(directory, chance, chance.randint(1, 12))
+    world.deliver()
+    if compacted:
+        compact_all(world)
+    report = world.report()
+    assert missing_numbers(report) == gone
+    assert report.lost == []
+    assert report.missing == sum(map(len, gone.values()))
+    assert report.scored == report.missing + report.account.totals["stored"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_records_deleted_from_the_mart_are_named_by_id(world: World, seed: int):
+    """The ledger calls them stored; the mart does not have them."""
+    chance = random.Random(seed)
+    world.put("p", range(1, 61))
+    world.deliver()
+    numbers = set(chance.sample(range(1, 61), chance.randint(1, 20)))
+    world.delete(*(f"p-{number}" for number in numbers))
+    report = world.report()
+    assert {lost.scoring_id for lost in report.lost} == {f"p-{number}" for number in numbers}
+    assert missing_numbers(report) == {"p": numbers}
+    assert report.gaps == report.trailing == report.unnamed == []
+    assert report.account.totals["stored"] == 60 - len(numbers)
+    (lost,) = {(one.spot.subscription_id, one.spot.deployment_id) for one in report.lost}
+    assert lost == (SUBSCRIPTION_ID, "deployment")
+
+
+def test_records_deleted_from_the_mart_are_named_by_number_when_their_ids_have_gone(world: World):
+    """Compaction keeps the numbers, and with them the verdict."""
+    world.put("p", range(1, 41))
+    world.deliver()
+    world.delete("p-7", "p-8", "p-40")
+    compact_all(world)
+    report = world.report()
+    assert report.unnamed == [Gap("p", 7, 8), Gap("p", 40, 40)]
+    assert report.verdict == "3 records are missing: 40 scored = 37 stored + 3 missing"
+
+
+def test_a_trailing_loss_is_told_as_a_count(world: World):
+    """What a producer counted above everything that is known of it."""
+    world.put("p", range(1, 21), scored=23)
+    world.deliver()
+    report = world.report()
+    assert report.trailing == [Gap("p", 21, 23)]
+    assert report.gaps == []
+    assert report.verdict == "3 records are missing: 23 scored = 20 stored + 3 missing"
+
+
+def test_a_lost_ledger_is_no_loss_where_the_mart_has_the_records(world: World):
+    """The mart's word is enough, whether the producer is known otherwise or not."""
+    world.put("p", range(1, 21))
+    world.deliver()
+    for path in ledger_files(world.root / "ledger"):
+        path.unlink()
+    assert world.report().missing == 0
+    world.put("p", range(21, 31))
+    report = world.report()
+    assert report.verdict == "nothing is missing: 30 scored = 20 stored + 10 waiting"
+    assert report.unexpected == 20
+
+
+def test_the_mart_knows_higher_numbers_than_anybody_here(world: World):
+    """A gap below what only the mart has seen is a gap, too."""
+    directory = world.put("p", range(1, 11))
+    world.cut_out(directory, random.Random(1), 0)
+    world.deliver()
+    for path in ledger_files(world.root / "ledger"):
+        path.unlink()
+    world.delete("p-9")
+    world.put("p", [11], scored=11)
+    for path in world.root.glob("w-*/status.json"):
+        path.unlink()
+    assert world.report().gaps == [Gap("p", 9, 9)]
+
+
+def test_compaction_changes_nothing_of_the_account(world: World):
+    """Terms for each place and minute are what they were."""
+    world.put("p", range(1, 41))
+    world.deliver()
+    world.put("q", range(1, 6))
+    before = world.report().account.by_place(minutes=True)
+    compact_all(world)
+    assert world.report().account.by_place(minutes=True) == before
+
+
+def test_a_record_under_another_number_is_found_by_its_id(world: World):
+    """The same id scored twice is one record in the mart, and none is missing."""
+    directory = world.put("p", [1])
+    world.deliver()
+    assert not directory.exists()
+    put_spans(world, world.span("q", 1, scoring_id="p-1"))
+    world.deliver()
+    report = world.report()
+    assert report.missing == 0
+    assert report.account.totals["stored"] == 2
+
+
+def test_a_conflict_is_listed_and_not_missing(world: World):
+    """Another body under a known id: the first one stands, the second one is told."""
+    world.put("p", [1, 2])
+    world.deliver()
+    put_spans(world, world.span("q", 1, scoring_id="p-1"), world.span("q", 2, scoring_id="p-1"))
+    world.deliver()
+    report = world.report()
+    assert report.missing == 0
+    assert {conflict.scoring_id for conflict in report.conflicts} == {"p-1"}
+
+
+def test_open_numbers_of_another_root_are_not_judged(world: World, tmp_path: Path):
+    """They may be waiting on another machine."""
+    world.put("p", range(1, 11))
+    world.deliver()
+    here, world.root = world.root, tmp_path / "another"
+    prepare_root(world.root)
+    world.cut_out(world.put("far", range(1, 21)), random.Random(3), 4)
+    world.deliver(spool_dir=str(world.root))
+    world.root = here
+    report = world.report()
+    assert report.missing == 0
+    (other,) = report.others
+    assert (other.producer_id, other.records) == ("far", 16)
+    assert other.open in range(5)
+
+
+def test_a_window_chooses_by_the_scoring_timestamp(world: World):
+    """Records outside are neither counted nor missed; numbers without a name always are."""
+    world.cut_out(world.put("p", range(1, 61), scored=61), random.Random(5), 0)
+    world.deliver()
+    world.delete("p-5", "p-25", "p-55")
+    start = datetime.fromtimestamp(FIRST_MINUTE * 60, timezone.utc)
+    window = Window(start + timedelta(minutes=2), start + timedelta(minutes=4))
+    report = world.report(window=window)
+    assert [lost.scoring_id for lost in report.lost] == ["p-25"]
+    assert report.account.totals["stored"] == 29
+    assert report.trailing == [Gap("p", 61, 61)]
+    assert world.report(window=Window(since=start + timedelta(minutes=5))).lost[0].number == 55
+
+
+@pytest.mark.timeout(180)
+def test_running_writers_never_give_a_false_gap(world: World, tmp_path: Path):
+    """Two processes score all the time, and are delivered, while reconcile reads."""
+    with scoring(world, tmp_path / "one") as process, scoring(world, tmp_path / "two"):
+        for _ in range(10):
+            report = world.report()
+            assert missing_numbers(report) == {}
+            assert report.held == []
+            assert process.poll() is None
+
+
+@pytest.mark.timeout(180)
+def test_a_process_that_stands_still_is_not_judged(world: World, tmp_path: Path):
+    """Whatever it has open may be on its way; its verdict waits until it moves."""
+    with scoring(world, tmp_path / "one") as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        assert world.report(patience=1.0).missing == 0
+        os.kill(process.pid, signal.SIGCONT)
+        assert world.report().missing == 0
+
+
+@contextmanager
+def scoring(world: World, mark: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that scores all the time."""
+    environment = world.live.environment(SCORESPAN_DATA_MART_KIND="scorespan")
+    command = [sys.executable, PROGRAMS / "steady.py", mark]
+    with started(command, environment) as process:
+        wait_until(lambda: mark.exists() or process.poll() is not None, "the first scoring")
+        yield process
+
+
+def put_spans(world: World, *spans: ScoringSpan) -> None:
+    """Put spans as a process that then dies."""
+    spool = Spool(world.root, world.route, max_bytes=10**9)
+    for span in spans:
+        spool.put(encode(span))
+    spool.abandon()
