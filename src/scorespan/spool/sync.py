@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scorespan.errors import SpoolError
-from scorespan.threads import native
+from scorespan.threads import native, start
 
 SYNC_SECONDS = 0.04
 """From an append to the sync that follows it."""
@@ -80,13 +80,14 @@ class SyncThread:
         self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread; where the interpreter ends and has none, `work` is not called."""
+        start(self._thread)
 
     def stop(self) -> None:
         """End the thread; it may be at a sync that hangs."""
         self.drop()
-        self._thread.join(timeout=_CLOSE_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(timeout=_CLOSE_SECONDS)
 
     def drop(self) -> None:
         """Have the thread end, without waiting for it."""
