@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scorespan.cli.command import scorespan
+from scorespan.cli.spool_show import readable
 from scorespan.conversion.span import ScoringSpan, decode, encode
 from scorespan.spool.dead import DEAD, WITHHELD, DeadLetter, read_letters, write_letters
 from scorespan.spool.root import Route, directories, prepare_root, route_of
@@ -206,6 +210,20 @@ def test_show_breaks_long_json_into_lines(root: Path):
     assert f'      ["{"x" * 40}", 4.10]' in lines
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=60),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=9), inner),
+)
+
+
+@given(json_values)
+def test_json_in_lines_is_the_same_json(value: object):
+    """However it is broken into lines, a body says what it said."""
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    lines = list(readable(body, cut=False))
+    assert json.loads("\n".join(lines)) == json.loads(body)
+
+
 def test_show_shows_the_beginning_of_a_large_body(root: Path):
     """And says how large it is, and how to have all."""
     bury(root, 5, "refused", request=b"[" + b"1," * 300_000)
@@ -258,6 +276,17 @@ def test_requeue_by_id(root: Path):
     assert "2 records requeued to http://mart (data mart one): the next process" in result.output
     assert [span.scoring_id for span in waiting(root)] == ["id-1", "id-4"]
     assert listed(root) == ["id-2", "id-3"]
+
+
+def test_requeue_leaves_the_root_of_another_user_alone(root: Path):
+    """A directory that is not theirs could be adopted by none of their processes."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(root, 12345, -1)
+    result = run(root, "requeue", "id-1")
+    assert result.exit_code == 2
+    assert "belongs to another user" in result.output
+    assert waiting(root) == []
 
 
 def test_requeue_tells_of_a_running_process(root: Path):

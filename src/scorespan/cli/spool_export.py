@@ -35,12 +35,19 @@ def export_letters(target: Path, root: Path | None, selection: Selection, force:
     alone, and never replaced without --force.
     """
     scan = Scan(find_root(root), selection)
+    gone = 0  # requeued meanwhile
     with _opened(target, force=force) as file, counting("exported", quiet=False) as progress:
         for letter in scan:
-            with contextlib.suppress(FileNotFoundError):  # requeued meanwhile
-                file.write(json.dumps(_line(letter), ensure_ascii=False).encode() + b"\n")
+            try:
+                entry = letter.read_entry()
+            except FileNotFoundError:
+                gone += 1
+                continue
+            except OSError as error:
+                raise click.ClickException(f"{letter.path}: {error.strerror}") from None
+            file.write(json.dumps(_line(letter, entry), ensure_ascii=False).encode() + b"\n")
             progress()
-    click.echo(f"{counted(scan.counts.total(), 'letters')} exported", err=True)
+    click.echo(f"{counted(scan.counts.total() - gone, 'letters')} exported", err=True)
     for complaint in scan.complaints():
         click.echo(complaint, err=True)
 
@@ -72,8 +79,7 @@ def _opened(target: Path, *, force: bool) -> Iterator[BinaryIO]:
         raise click.ClickException(f"{target}: {error.strerror}") from None
 
 
-def _line(file: LetterFile) -> dict[str, Any]:
-    entry = file.read_entry()
+def _line(file: LetterFile, entry: bytes) -> dict[str, Any]:
     known = describe(file)
     try:
         span = decode(entry)

@@ -17,7 +17,7 @@ from scorespan.errors import SettingsError, SpoolDamagedError
 from scorespan.letters import FOLDERS, Selection, names_of
 from scorespan.requeue import NO_ROUTE, Edit, Requeued, requeue
 from scorespan.spool.dead import DEAD, LetterFile
-from scorespan.spool.root import Route, directories, is_owned, route_of
+from scorespan.spool.root import Route, directories, is_owned, prepare_root, route_of
 
 
 @click.command("requeue")
@@ -68,6 +68,11 @@ def requeue_letters(  # noqa: PLR0913, PLR0917 - one for each option
     Exits with 1 when a letter that was asked for could not be requeued.
     """
     root = find_root(root)
+    try:
+        # A directory of another user's could be adopted by none of the processes that run here.
+        prepare_root(root)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
     selection = _widened(selection, names, everything=everything)
     edit = Edit(
         request.read() if request else None,

@@ -147,11 +147,11 @@ def _body(name: str, body: bytes | memoryview | None, content_type: str | None) 
         said += f"; the first {_SHOWN_OF_LARGE:,} of them, --raw {name} writes all"
         body = body[:_SHOWN_OF_LARGE]
     yield f"{click.style(name, bold=True)} ({said})"
-    for line in _readable(bytes(body), cut=size > _LARGE):
+    for line in readable(bytes(body), cut=size > _LARGE):
         yield f"  {shown(line)}"
 
 
-def _readable(body: bytes, *, cut: bool) -> Iterator[str]:
+def readable(body: bytes, *, cut: bool) -> Iterator[str]:
     """A body as JSON, else as text, else as hexadecimal digits."""
     try:
         text = body.decode("utf-8", "ignore" if cut else "strict")
@@ -161,9 +161,9 @@ def _readable(body: bytes, *, cut: bool) -> Iterator[str]:
     try:
         # Numbers keep their digits: `--raw` is exact, but this is what people look at.
         value = json.loads(text, parse_float=_Digits, parse_int=_Digits)
-        yield from "".join(_pretty(value, 0)).splitlines()
+        yield from "".join(_pretty(value, 0)).split("\n")
     except (ValueError, RecursionError):
-        yield from text.splitlines()
+        yield from text.replace("\r\n", "\n").split("\n")
 
 
 class _Digits(str):
