@@ -25,6 +25,7 @@ from scorespan.spool.dead import (
     read_letters,
     write_letters,
 )
+from scorespan.spool.files import Files
 
 MIB = 1024 * 1024
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc).timestamp()
@@ -241,3 +242,53 @@ def test_a_kill_leaves_whole_letters_only(folder: Path):
         write_letters(folder, [letter(hidden.name[1:])])
         assert read_letter(folder / f"{hidden.name[1:]}{SUFFIX}").head.code == "code"
     assert list(folder.glob(".*")) == []
+
+
+class WatchedFiles(Files):
+    """A disk that knows which bytes and names are not safe yet."""
+
+    def __init__(self) -> None:
+        self.paths: dict[int, Path] = {}
+        self.unsafe: set[Path] = set()
+
+    def open_append(self, path: Path) -> int:
+        """Neither the file's bytes nor its name are safe."""
+        descriptor = super().open_append(path)
+        self.paths[descriptor] = path
+        self.unsafe |= {path, path.parent}
+        return descriptor
+
+    def writev(self, descriptor, pieces) -> int:
+        """Takes a little at a time, as a disk does that is nearly full."""
+        self.unsafe.add(self.paths[descriptor])
+        return super().writev(descriptor, [memoryview(pieces[0])[:100]])
+
+    def datasync(self, descriptor: int) -> None:
+        """The bytes are safe."""
+        super().datasync(descriptor)
+        self.unsafe.discard(self.paths[descriptor])
+
+    def rename(self, path: Path, target: Path) -> None:
+        """Only a file whose bytes are safe may get the name of a letter."""
+        assert path not in self.unsafe
+        super().rename(path, target)
+        self.unsafe.add(target.parent)
+
+    def mkdir(self, path: Path) -> None:
+        """The folder's name is not safe."""
+        super().mkdir(path)
+        self.unsafe.add(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        """The names are safe."""
+        super().sync_folder(path)
+        self.unsafe.discard(path)
+
+
+def test_letters_are_on_the_disk_when_the_call_returns(folder: Path):
+    """Bytes before names, and the names of files and folder before the end."""
+    files = WatchedFiles()
+    written = [letter(str(number), b"%d" % number * 100) for number in range(70)]
+    write_letters(folder, written, files=files)
+    assert files.unsafe == set()
+    assert [read.entry for read in read_letters(folder)] == [one.entry for one in written]
