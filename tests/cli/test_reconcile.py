@@ -51,9 +51,9 @@ def test_what_is_missing_ends_with_1_and_is_named(world: World):
     done = run(world)
     assert done.exit_code == 1
     assert done.output.splitlines()[0].startswith("4 records are missing: 22 scored = 18 stored")
-    assert f"missing: p-{kept} of live-model / deployment" in done.output
-    assert f"missing: producer p, number {number}: given, and nowhere since" in done.output
-    assert "missing: the last 2 of producer p (numbers 21 to 22)" in done.output
+    assert f"\n  p-{kept}  live-model / deployment  2025-02-19 21:20" in done.output
+    assert f"higher ones are (1)\n  producer p: {number}\n" in done.output
+    assert "is known of it (2)\n  producer p: 21 to 22\n" in done.output
 
 
 def test_json_has_every_name(world: World):

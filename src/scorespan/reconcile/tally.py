@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from scorespan.delivery.batch import is_place
 from scorespan.reconcile.numbers import Numbers
-from scorespan.spool.counts import Counts, Source, Spot, spot_of
+from scorespan.spool.counts import Counts, Source, Spot, spot_of, stretches_of
 from scorespan.spool.ledger import (
     DEAD_LETTERED,
     REFUSED,
@@ -243,16 +243,9 @@ class Tally:
         """Every number of a source of which something is known."""
         known = Ranges()
         numbers = self._numbers.get(source)
-        first = last = None
-        for number, _ in numbers.items() if numbers is not None else ():
-            if last is not None and number == last + 1:
-                last = number
-                continue
-            if first is not None and last is not None:
-                known.add(first, last)
-            first = last = number
-        if first is not None and last is not None:
-            known.add(first, last)
+        if numbers is not None:
+            for stretch in stretches_of(number for number, _ in numbers.items()):
+                known.add(*stretch)
         for ended in self._counts.ended.get(source, {}).values():
             for stretch in ended.ranges:
                 known.add(*stretch)

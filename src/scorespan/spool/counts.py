@@ -15,7 +15,7 @@ is not counted again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,12 +111,31 @@ class Counts:
         if isinstance(line, Scored):
             self.scored[source] = max(self.scored.get(source, 0), line.highest)
             return
-        spots: dict[int, Spot] = {}
-        for number, minute in numbers_of(line):
-            spot = spots.get(minute)
-            if spot is None:
-                spot = spots[minute] = spot_of(line, minute)
-            self._count(source, line.outcome, number, spot)
+        if line.named:
+            self._count_named(source, line)
+        spot = spot_of(line, line.minute)
+        for first, last in line.stretches:
+            for number in range(first, last + 1):
+                self._count(source, line.outcome, number, spot)
+
+    def _count_named(self, source: Source, line: Records) -> None:
+        minutes = {number: minute for number, _, minute in line.named}
+        spots = {minute: spot_of(line, minute) for minute in set(minutes.values())}
+        stretches = stretches_of(minutes)
+        if any(self._knows_any(source, *stretch) for stretch in stretches):
+            for number, minute in minutes.items():
+                self._count(source, line.outcome, number, spots[minute])
+            return
+        # Nearly always: a few stretches of numbers that are new.
+        ended = self.ended.setdefault(source, {}).setdefault(line.outcome, Ended())
+        for stretch in stretches:
+            ended.ranges.add(*stretch)
+        for minute, count in Counter(minutes.values()).items():
+            ended.spots[spots[minute]] += count
+
+    def _knows_any(self, source: Source, first: int, last: int) -> bool:
+        known = self.ended.get(source, {}).values()
+        return any([*ended.ranges.missing(first, last)] != [(first, last)] for ended in known)
 
     def _count(self, source: Source, outcome: str, number: int, spot: Spot) -> None:
         known = self.outcome_of(source, number)
@@ -129,13 +148,19 @@ class Counts:
         ended.spots[spot] += 1
 
 
-def numbers_of(records: Records) -> Iterator[tuple[int, int]]:
-    """Sequence and minute of every record, named or not."""
-    for number, _, minute in records.named:
-        yield number, minute
-    for first, last in records.stretches:
-        for number in range(first, last + 1):
-            yield number, records.minute
+def stretches_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as few stretches."""
+    stretches: list[tuple[int, int]] = []
+    first = last = None
+    for number in sorted(numbers):
+        if first is None or last is None or number != last + 1:
+            if first is not None and last is not None:
+                stretches.append((first, last))
+            first = number
+        last = number
+    if first is not None and last is not None:
+        stretches.append((first, last))
+    return stretches
 
 
 def spot_of(records: Records, minute: int) -> Spot:

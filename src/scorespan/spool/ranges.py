@@ -46,9 +46,8 @@ class Ranges:
     def missing(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Stretches between `first` and `last` of what is not in the set, in order."""
         expected = first
-        for start, end in self:
-            if end < expected:
-                continue
+        for place in range(bisect_left(self._lasts, first), len(self._firsts)):
+            start, end = self._firsts[place], self._lasts[place]
             if start > last:
                 break
             if start > expected:

@@ -1,0 +1,148 @@
+"""What reconcile found, as lines under headings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from scorespan.reconcile import Gap, Report
+from scorespan.spool.counts import Spot
+from scorespan.spool.root import Route
+
+SHOWN = 100
+"""Names of one kind that are shown on a terminal; `--json` has all."""
+
+
+def sections(report: Report, *, dated: bool) -> Iterator[Section]:
+    """First what is missing, then what an auditor wants to know beside it.
+
+    Args:
+        report: what was found.
+        dated: whether a time was asked for.
+    """
+    for section in (*_missing(report), *_beside(report, dated=dated)):
+        if section.lines:
+            yield section
+
+
+class Section(NamedTuple):
+    """What is told by name: of so many records these lines; nothing where there are none."""
+
+    heading: str
+    records: int
+    lines: list[str]
+
+
+def _missing(report: Report) -> Iterator[Section]:
+    yield Section(
+        "missing: the ledger calls them stored, the data mart does not have them",
+        len(report.lost),
+        [
+            f"{lost.scoring_id or 'its id is no longer kept'}  {_spot(lost.spot)}  producer"
+            f" {lost.producer_id} number {lost.number}"
+            for lost in report.lost
+        ],
+    )
+    yield _gaps(
+        "missing: counted as stored, without ids, and the data mart does not have them",
+        report.unnamed,
+    )
+    yield Section(
+        "missing: counted as stored, without ids, and the data mart has fewer",
+        sum(short.lacking for short in report.short),
+        [f"{short.lacking:,} of {_spot(short.spot)}" for short in report.short],
+    )
+    yield _gaps(
+        "missing: numbers that a producer gave, and that are nowhere though higher ones are",
+        report.gaps,
+    )
+    yield _gaps(
+        "missing at the end: counted by the producer above everything that is known of it",
+        report.trailing,
+    )
+
+
+def _beside(report: Report, *, dated: bool) -> Iterator[Section]:
+    """What is not missing, and an auditor wants to know."""
+    yield _gaps(
+        "not judged: numbers that are nowhere yet, of processes that live and do not move",
+        report.held,
+    )
+    yield Section(
+        "twice in the data mart, which does not know one record from another",
+        len(report.doubled),
+        [f"{one.scoring_id}  {one.subscription_id}  {one.times} times" for one in report.doubled],
+    )
+    yield Section(
+        "conflicts: another record came under the same id, and the first one stands",
+        len(report.conflicts),
+        [f"{one.scoring_id}  {one.subscription_id}" for one in report.conflicts],
+    )
+    yield Section(
+        "not judged here: what else the data mart has, of other spool roots",
+        sum(one.records for one in report.others),
+        [
+            f"{_producer(one.producer_id)}: {one.records:,} records"
+            + (f", {one.open:,} numbers open" if one.open else "")
+            for one in report.others
+        ],
+    )
+    yield Section(
+        "not compared: what goes to other routes",
+        sum(report.elsewhere.values()),
+        [f"{_route(route)}: {count:,} records" for route, count in report.elsewhere.items()],
+    )
+    yield Section("notes", 0, [*_notes(report, dated=dated)])
+
+
+def _notes(report: Report, *, dated: bool) -> Iterator[str]:
+    if report.unexpected:
+        yield (
+            f"{report.unexpected:,} stored by the data mart's word alone: the ledger had not"
+            " written them down when it was read, or has lost them"
+        )
+    if report.account.cut:
+        yield f"{report.account.cut:,} ledger lines cannot be read, cut by a crash or damaged"
+    if dated and (report.unnamed or report.gaps or report.trailing):
+        yield "numbers without a name have no time: they are told whatever time is asked for"
+
+
+def _by_producer(gaps: Iterable[Gap]) -> list[str]:
+    """One line for each producer."""
+    numbers: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        numbers.setdefault(gap.producer_id, []).append(gap)
+    return [
+        f"{_producer(producer_id)}: {', '.join(map(_numbers, found[:SHOWN]))}"
+        + (f" and {len(found) - SHOWN:,} more stretches; --json has all" * (len(found) > SHOWN))
+        for producer_id, found in numbers.items()
+    ]
+
+
+def _gaps(heading: str, gaps: list[Gap]) -> Section:
+    return Section(heading, sum(gap.size for gap in gaps), _by_producer(gaps))
+
+
+def _producer(producer_id: str) -> str:
+    return f"producer {producer_id}" if producer_id else "no producer"
+
+
+def _numbers(gap: Gap) -> str:
+    return str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
+
+
+def _route(route: Route | None) -> str:
+    if route is None:
+        return "an unknown route"
+    return f"{route.url}, data mart {route.data_mart_id}"
+
+
+def _spot(spot: Spot) -> str:
+    try:
+        moment = datetime.fromtimestamp(spot.minute * 60, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        shown = "at no known time"
+    else:
+        shown = f"{moment:%Y-%m-%d %H:%M}"
+    return f"{spot.subscription_id} / {spot.deployment_id}  {shown}"
