@@ -118,27 +118,6 @@ class PayloadRecord(NamedTuple):
             "request": orjson.Fragment(body_text(self.request)),
             "response": orjson.Fragment(body_text(self.response)),
         }
-        return self._with_optional(members, extras=extras)
-
-    def wire_pieces(self, *, extras: bool) -> list[bytes | memoryview]:
-        """The JSON list of this record alone, in pieces: the bodies are not copied."""
-        members = self._with_optional(
-            {
-                "subscription_id": self.subscription_id,
-                "deployment_id": self.deployment_id,
-                "scoring_id": self.scoring_id,
-                "scoring_timestamp": self.scoring_timestamp,
-            },
-            extras=extras,
-        )
-        request, response = (
-            body if isinstance(body, memoryview) else body_text(body)
-            for body in (self.request, self.response)
-        )
-        head = b"[" + orjson.dumps(members)[:-1] + b',"request":'
-        return [head, request, b',"response":', response, b"}]"]
-
-    def _with_optional(self, members: dict[str, object], *, extras: bool) -> dict[str, object]:
         if self.binding_id is not None:
             members["binding_id"] = self.binding_id
         if self.response_time is not None:
@@ -146,6 +125,17 @@ class PayloadRecord(NamedTuple):
         if extras and self.extras is not None:
             members["scorespan"] = self.extras
         return members
+
+    def wire_pieces(self, *, extras: bool) -> list[bytes | memoryview]:
+        """The JSON list of this record alone, in pieces: opaque bodies are not copied."""
+        members = self._replace(request={}, response=None).wire_members(extras=extras)
+        del members["request"], members["response"]
+        request, response = (
+            body if isinstance(body, memoryview) else body_text(body)
+            for body in (self.request, self.response)
+        )
+        head = b"[" + orjson.dumps(members)[:-1] + b',"request":'
+        return [head, request, b',"response":', response, b"}]"]
 
 
 def wire_list(records: Iterable[PayloadRecord], *, extras: bool) -> bytes:

@@ -80,11 +80,6 @@ class Bench:
             linger=0.001,
         )
 
-    @property
-    def sender(self) -> Sender:
-        """The worker's sender."""
-        return self.worker._sender
-
     def put(self, *spans: ScoringSpan) -> None:
         """Put spans as the intake does."""
         for one in spans:

@@ -122,8 +122,8 @@ def test_a_route_that_is_not_ready_gets_the_same_list_again(bench: Bench, status
     assert len(bench.mart.posts) == 5
     assert len(set(bench.mart.posts)) == 1
     assert set(bench.outcomes().values()) == {"stored"}
-    assert bench.sender.posts == {"accepted": 1, "rejected": 0, "retryable": 4, "blocked": 0}
-    assert bench.sender.resent == 8
+    assert bench.worker.sender.posts == {"accepted": 1, "rejected": 0, "retryable": 4, "blocked": 0}
+    assert bench.worker.sender.resent == 8
 
 
 @pytest.mark.parametrize("status", [200, 302, 403, 404])

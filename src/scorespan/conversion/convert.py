@@ -45,12 +45,10 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
         or span.start_time not in _CALENDAR
     ):
         return _reason(span)
-    if len(request) + len(response or b"") > OPAQUE_BYTES:
-        view = None if response is None else memoryview(response)
-        bodies = dialects.read_opaque(span.dialect, memoryview(request), view)
+    if isinstance(request, memoryview) or isinstance(response, memoryview):
+        bodies = _of_views(span.dialect, request, response)
     else:
-        text = None if response is None else bytes(response)
-        bodies = dialects.read(span.dialect, bytes(request), text)
+        bodies = dialects.read(span.dialect, request, response)
     if isinstance(bodies, ConversionError):
         return bodies
     notes = (span.notes or ()) + bodies.notes
@@ -99,6 +97,16 @@ def _reason(span: ScoringSpan) -> ConversionError:
     return ConversionError(
         "timestamp", f"{attributes.TIMESTAMP}: RFC 3339 is needed, not {shown!r}"
     )
+
+
+def _of_views(
+    dialect: str | None, request: bytes | memoryview, response: bytes | memoryview | None
+) -> dialects.DialectBodies | ConversionError:
+    """The bodies of a large entry; the answer of a failed scoring does not count."""
+    if len(request) + len(response or b"") > OPAQUE_BYTES:
+        view = None if response is None else memoryview(response)
+        return dialects.read_opaque(dialect, memoryview(request), view)
+    return dialects.read(dialect, bytes(request), None if response is None else bytes(response))
 
 
 def _is_timestamp(text: str) -> bool:

@@ -40,6 +40,9 @@ class DeliveryWorker:
         log: where faults are reported.
         linger: seconds to wait for a batch to fill.
         clock: seconds that only grow.
+
+    Attributes:
+        sender: what it counts can be read by any thread.
     """
 
     def __init__(  # noqa: PLR0913 - time is a parameter
@@ -56,7 +59,7 @@ class DeliveryWorker:
         self._spool = spool
         self._settler = settler
         self._stop = native.Event()
-        self._sender = sender(self._stop)
+        self.sender = sender(self._stop)
         self._at_end = at_end
         self._log = log or RepeatedLog()
         self._linger = linger
@@ -72,7 +75,7 @@ class DeliveryWorker:
     @property
     def blocked(self) -> str | None:
         """Why delivery is paused; None while it is not."""
-        return self._sender.blocked
+        return self.sender.blocked
 
     def start(self) -> None:
         """Start the thread; where the interpreter ends and has none, all stays in the spool."""
@@ -124,7 +127,7 @@ class DeliveryWorker:
         with contextlib.suppress(Stopping):
             while not self._stop.is_set():
                 self._pass()
-                left = self._sender.left
+                left = self.sender.left
                 self._spool.arrived.wait(
                     ADOPT_SECONDS if left is None else min(left, ADOPT_SECONDS)
                 )
@@ -140,7 +143,7 @@ class DeliveryWorker:
             while more and not self._stop.is_set():
                 taken = self._adopt()
                 entries, more = self._spool.claim(BATCH_BYTES, BATCH_RECORDS)
-                self._sender.deliver(entries)
+                self.sender.deliver(entries)
                 self._settler.write_status(blocked=self.blocked)
                 self._tell_flushed()
                 more = more or taken
@@ -149,11 +152,11 @@ class DeliveryWorker:
         except Exception as error:  # noqa: BLE001 - the thread must outlive any fault; it is logged
             # The type alone: the text of a foreign error may hold what was being converted.
             self._log.warning("worker", "delivery: %s", type(error).__name__)
-            self._sender.forget()
+            self.sender.forget()
             self._spool.release()
             self._spool.arrived.set()
             self._faults += 1
-            self._sender.wait_after(self._faults)
+            self.sender.wait_after(self._faults)
             return
         self._faults = 0
 

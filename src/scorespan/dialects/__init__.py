@@ -42,6 +42,8 @@ def read(
     Returns:
         The bodies, or the reason why they cannot become a record. Never raises.
     """
+    if name is None:
+        return fields_values.read(request, response)
     dialect = _dialect(name)
     return dialect if isinstance(dialect, ConversionError) else dialect.read(request, response)
 
