@@ -14,11 +14,12 @@ from typing import Any
 
 import orjson
 
-from examples.live import clean_environment, run, started
+from examples.live import clean_environment, run, started, wait_until
 from scorespan.conversion.span import ScoringSpan
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
+from scorespan.spool.root import directories, is_owned
 from scorespan.testing import Answer, ScriptedMart
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -85,8 +86,14 @@ class Host:
         """What the next start does: adopt what is left, and deliver it."""
         heir = Intake(Settings.load({**self.mart.settings, "spool_dir": self.root}, {}))
         heir.accept(ScoringSpan(request=b"{}", response=b"{}", trace_id="0" * 32, span_id="0" * 16))
+        wait_until(lambda: all(map(is_owned, directories(self.root))), "all is adopted")
         assert heir.flush(100)
         heir.close()
+
+    def producers_resent(self) -> set[str]:
+        """The producers whose records the mart was given more than once."""
+        again = [scoring_id for scoring_id, times in self.mart.taken.items() if times > 1]
+        return {self.mart.stored[scoring_id]["scorespan"]["producer"] for scoring_id in again}
 
     def check(self, count: int, *, more: int = 0, cut_off: bool = False) -> dict[str, int]:
         """Every accepted record must be in exactly one place, and the mart was given each once.
