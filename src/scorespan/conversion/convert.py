@@ -21,8 +21,8 @@ from scorespan.record import (
 )
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; without the zone isoformat() is the wire form
-_CALENDAR = range(-62135596800 * 10**9, 253402300800 * 10**9)
-"""Nanoseconds from the epoch that have a date."""
+_FIRST, _END = -62135596800 * 10**9, 253402300800 * 10**9
+"""Nanoseconds from the epoch: between these there is a date."""
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _RFC3339 = re.compile(
     rf"(\d{{4}}-\d\d-\d\d)[Tt ]{_CLOCK}:[0-5]\d(\.\d+)?([Zz]|[+-]{_CLOCK})", re.ASCII
@@ -33,7 +33,8 @@ _KEPT_ANSWER = 4096
 
 def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
     """The payload record of a scoring span, or the reason why there is none. Never raises."""
-    request, key = span.request, span.key
+    request, key = span.request, span.scoring_id or span.trace_id + span.span_id
+    timestamp, start_time = span.timestamp, span.start_time
     response = None if span.failed else span.response
     if (
         request is None
@@ -41,8 +42,8 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
         or not span.subscription_id
         or not 0 < len(key) <= MAX_SCORING_ID
         or span.problems
-        or (span.timestamp is not None and not _is_timestamp(span.timestamp))
-        or span.start_time not in _CALENDAR
+        or (timestamp is not None and not _is_timestamp(timestamp))
+        or not _FIRST <= start_time < _END
     ):
         return _reason(span)
     if isinstance(request, memoryview) or isinstance(response, memoryview):
@@ -54,7 +55,7 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
     notes = (span.notes or ()) + bodies.notes
     response_time = span.response_time
     if response_time is None:
-        response_time = (span.end_time - span.start_time + 500_000) // 1_000_000
+        response_time = (span.end_time - start_time + 500_000) // 1_000_000
     if response_time < 0:
         notes += (f"response_time: {response_time} ms became 0",)
         response_time = 0
@@ -63,7 +64,7 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
         span.subscription_id,
         bodies.request,
         bodies.response,
-        span.timestamp or _start_text(span.start_time),
+        timestamp or _start_text(start_time),
         span.binding_id,
         span.deployment_id or GENERIC_DEPLOYMENT,
         response_time,

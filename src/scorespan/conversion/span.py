@@ -164,8 +164,9 @@ def decode(entry: bytes) -> ScoringSpan:
                 _plain_kinds = kinds
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
-    large = response_end - meta_end > OPAQUE_BYTES
-    held: bytes | memoryview = memoryview(entry) if large else entry
+    held: bytes | memoryview = entry
+    if response_end - meta_end > OPAQUE_BYTES:
+        held = memoryview(entry)
     request = None if request_length == _ABSENT else held[meta_end:request_end]
     response = None if response_length == _ABSENT else held[request_end:response_end]
     return ScoringSpan._make((request, response, *meta))

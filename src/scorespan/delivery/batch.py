@@ -67,13 +67,19 @@ def read_items(entries: Iterable[Entry]) -> tuple[list[Ready], list[Unreadable]]
 def _damaged(entry: Entry) -> Unreadable:
     """Bytes that are no entry, under the record's own name where that can still be read."""
     segment = entry.reading.path
-    span = salvage(entry.body)
-    if not span.producer_id or is_place(span.producer_id) or (span.sequence or 0) < 1:
-        place = nameless_span(segment, entry.sequence)
-        span = span._replace(producer_id=place.producer_id, sequence=place.sequence)
+    span = salvaged_span(segment, entry.sequence, entry.body)
     where = f"{segment.parent.name}/{segment.name}"
     reason = f"{len(entry.body)} bytes at {-entry.sequence} of {where}"
     return Unreadable(entry, span, ConversionError("damaged", reason))
+
+
+def salvaged_span(segment: Path, sequence: int, content: bytes) -> ScoringSpan:
+    """What damaged bytes say of their span; their place is its name where they do not give one."""
+    span = salvage(content)
+    if not span.producer_id or is_place(span.producer_id) or (span.sequence or 0) < 1:
+        place = nameless_span(segment, sequence)
+        span = span._replace(producer_id=place.producer_id, sequence=place.sequence)
+    return span
 
 
 def nameless_span(segment: Path, sequence: int) -> ScoringSpan:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from scorespan.delivery.client import MartClient
+from scorespan.delivery.lag import Lag
 from scorespan.delivery.sender import Sender
 from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
@@ -14,7 +18,20 @@ from scorespan.settings import Settings
 from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
 from scorespan.spool.spool import Spool
-from scorespan.telemetry import RepeatedLog
+from scorespan.telemetry import Reading, RepeatedLog, instruments
+from scorespan.threads import native
+
+_LOOK_SECONDS = 5.0
+_SECOND = 1_000_000_000
+
+
+class _ReportedLag(Lag):
+    """The lag, reported to the meter as well, once for each post."""
+
+    def add(self, ends: Sequence[int], now: int) -> None:
+        super().add(ends, now)
+        if ends:
+            instruments.stored_after(max(0, now - min(ends)) / _SECOND)
 
 
 class Delivery:
@@ -47,13 +64,34 @@ class Delivery:
             self._worker = DeliveryWorker(
                 self._spool,
                 self._settler,
-                lambda stop: Sender(self._client, self._settler, stop, log=log),
+                self._sender_until,
                 at_end=self._close_all,
                 log=log,
             )
+            self._settler.told = self._told
+            self._oldest: float | None = None
+            self._letters = 0
+            self._look_due = 0.0
             self._worker.start()
             undo.pop_all()
+        instruments.report(self.reading)
         self.put = self._spool.put
+
+    def reading(self) -> Reading:
+        """What was counted until now. Touches no disk; any thread may ask."""
+        return Reading(
+            outcomes=self._settler.counts,
+            posts=self._sender.posts,
+            resent=self._sender.resent,
+            damaged_bytes=self._spool.damaged_bytes,
+            sync_failures=self._spool.sync_failures,
+            waiting=self._spool.waiting,
+            oldest=self._oldest,
+            spool_bytes=self._spool.size,
+            set_aside=self._sender.set_aside,
+            dead_letters=self._letters,
+            paused=self._sender.blocked is not None,
+        )
 
     def refuse(self, items: Sequence[LedgerItem]) -> None:
         """Write down that these records were refused at the door."""
@@ -70,11 +108,33 @@ class Delivery:
 
         Where the worker hangs at an answer, it closes what is open when that has come.
         """
-        if not self._worker.stop(drain_seconds):
+        ended = self._worker.stop(drain_seconds)
+        instruments.end(self.reading)
+        if not ended:
             try:
                 self._settler.write_late()
             except OSError as error:
                 self._log.warning("close", "the ledger was not written: %s", error.strerror)
+
+    def _sender_until(self, stop: native.Event) -> Sender:
+        self._sender = Sender(self._client, self._settler, stop, log=self._log)
+        self._sender.lag = _ReportedLag()
+        return self._sender
+
+    def _told(self) -> dict[str, Any]:
+        """What the status tells beside what the settler knows; looks at the disk for it."""
+        now = time.monotonic()
+        oldest = self._sender.oldest_waiting
+        self._oldest = self._spool.oldest() if oldest is None else oldest / _SECOND
+        if now >= self._look_due:
+            with os.scandir(self._spool.root / "dead") as found:
+                self._letters = sum(not letter.name.startswith(".") for letter in found)
+            # Many take long to count: at most one part in fifty of the time.
+            self._look_due = now + max(_LOOK_SECONDS, 50 * (time.monotonic() - now))
+        told = self.reading()._asdict()
+        del told["outcomes"], told["paused"], told["set_aside"], told["spool_bytes"]
+        lag = self._sender.lag
+        return {**told, "lag": {"count": lag.count, "sum": lag.sum, "buckets": lag.buckets}}
 
     def _close_all(self) -> None:
         try:

@@ -33,10 +33,11 @@ class Lag:
         """
         if not ends:
             return
-        first, last = (_bucket(end, now) for end in (max(ends), min(ends)))
+        newest = max(ends)
+        bucket = _bucket(newest, now)
         # A batch is of one moment as a rule: then nobody looks at its records one by one.
-        if first == last and max(ends) <= now:
-            self.buckets[first] += len(ends)
+        if newest <= now and bucket == _bucket(min(ends), now):
+            self.buckets[bucket] += len(ends)
             self.sum += (len(ends) * now - sum(ends)) / _SECOND
         else:
             for end in ends:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from errno import EDQUOT, ENOSPC
 
-from scorespan.conversion.span import OPAQUE_BYTES
 from scorespan.delivery.batch import Ready, dead_letter, read_items
 from scorespan.delivery.client import MartClient, Pieces
 from scorespan.delivery.lag import Lag
@@ -120,10 +119,6 @@ class Sender:
             self.oldest_waiting = ready[0].span.end_time
             if self._mart_kind() == "openscale":
                 ready = self._without_openscale(ready)
-        opaque = [one for one in ready if len(one.entry.body) > OPAQUE_BYTES]
-        if opaque:
-            self._fresh.extend(RecordList([one]) for one in opaque)
-            ready = [one for one in ready if len(one.entry.body) <= OPAQUE_BYTES]
         if ready:
             self._fresh.append(RecordList(ready))
         while self._fresh or self._aside.left == 0:
@@ -279,7 +274,8 @@ class Sender:
     def _body(self, items: Sequence[Ready]) -> bytes | Pieces:
         extras = self._kind == "scorespan"
         first = items[0].record
-        if first.opaque:
+        # What is opaque is more than a claim takes beside others, so it is alone.
+        if first.opaque and len(items) == 1:
             return Pieces(first.wire_pieces(extras=extras))
         return wire_list([one.record for one in items], extras=extras)
 

@@ -20,6 +20,7 @@ from scorespan.delivery.batch import Item, ledger_item
 from scorespan.spool.compaction import compact
 from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.ledger import (
+    DAMAGED,
     DEAD_LETTERED,
     OUTCOMES,
     REFUSED,
@@ -47,6 +48,7 @@ class Settler:
 
     Attributes:
         counts: records by outcome, of this process.
+        told: what else the status tells; asked by the worker's thread, once a second at most.
         set_aside: how many records the mart does not take for now, and why; for the status.
     """
 
@@ -75,6 +77,7 @@ class Settler:
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.set_aside: tuple[int, str | None] = (0, None)
+        self.told: Callable[[], dict[str, Any]] = dict
 
     def settle(self, items: Sequence[Item], outcome: str) -> None:
         """These entries ended so.
@@ -82,7 +85,12 @@ class Settler:
         Raises:
             OSError: the ledger could not be written; the entries stay.
         """
-        self._ledger.append(ledger_item(item.span, outcome) for item in items)
+        if outcome == DEAD_LETTERED:
+            # The account must know which names are not to be relied on.
+            words = [DAMAGED if item.entry.damaged else DEAD_LETTERED for item in items]
+            self._ledger.append(map(ledger_item, (item.span for item in items), words))
+        else:
+            self._ledger.append(ledger_item(item.span, outcome) for item in items)
         self._ledger.sync()
         self.counts[outcome] += len(items)
         self._spool.settle(item.entry for item in items)
@@ -156,6 +164,7 @@ class Settler:
             "bytes": self._spool.size,
             "damaged_bytes": self._spool.damaged_bytes,
             "outcomes": self.counts,
+            **self.told(),
         }
 
     def make_room(self) -> None:
