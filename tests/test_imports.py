@@ -67,10 +67,12 @@ FENCES: dict[str, set[str]] = {
     "opentelemetry.proto": {"conversion.otlp", "receiver"},
     "opentelemetry": {
         "conversion.sdk", "delivery", "instrumentation", "provider", "receiver", "scoring", "sdk",
+        "telemetry",
     },
     "google": {"conversion.otlp", "receiver"},
     "grpc": {"receiver"},
     "requests": {"delivery", "openscale"},
+    "urllib3": {"delivery"},  # its errors and socket options; requests brings it
     "fastapi": {"mart", "receiver"},
     "starlette": {"mart", "receiver"},
     "uvicorn": {"cli.demo", "mart", "receiver"},  # the demo asks whether it is there

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from delivery.bench import Bench, refusal, span
+from examples.live import wait_until
 from scorespan.conversion.span import encode
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.settle import read_status
@@ -298,3 +299,29 @@ def test_a_flush_waits_for_what_was_put_before_it_however_much_comes_behind(benc
         ended.set()
         scorer.join()
     assert {f"s{number}" for number in range(1, 101)} <= set(bench.mart.stored)
+
+
+def test_what_dead_processes_left_is_adopted_while_new_records_keep_coming(
+    bench: Bench, make_bench: Callable[..., Bench]
+):
+    """A claim that is always full keeps nobody waiting: neither orphans, nor status, nor a stop."""
+    bench.put(span(1), span(2))
+    bench.spool.abandon()
+    heir = make_bench()
+    ended = threading.Event()
+    numbers = iter(range(3, 10_000_000))
+
+    def score() -> None:
+        while not ended.is_set():
+            heir.put(span(next(numbers)))
+
+    scorer = threading.Thread(target=score)
+    heir.worker.start()
+    scorer.start()
+    try:
+        wait_until(lambda: {"s1", "s2"} <= set(heir.mart.stored), "the orphans are delivered")
+        wait_until(lambda: read_status(heir.spool.path) is not None, "there is a status")
+        assert heir.worker.stop(0.1)
+    finally:
+        ended.set()
+        scorer.join()
