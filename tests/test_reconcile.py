@@ -7,11 +7,24 @@ from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, read_account, read_directories
-from scorespan.spool.ledger import DEAD_LETTERED, REFUSED, STORED, Ledger, LedgerItem
+from scorespan.reconcile.numbers import Numbers
+from scorespan.spool.compaction import Kept, compact
+from scorespan.spool.ledger import (
+    DAMAGED,
+    DEAD_LETTERED,
+    REFUSED,
+    STORED,
+    SWITCHED_OFF,
+    Ledger,
+    LedgerItem,
+)
+from scorespan.spool.ledger_files import ledger_files
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.spool import Spool
@@ -52,6 +65,21 @@ def write_ledger(root: Path, *items: LedgerItem, scored: int = 0) -> None:
     ledger.close()
 
 
+def damage(spool: Spool, here: bytes, there: bytes) -> None:
+    """Write other bytes over some of the one segment of a spool."""
+    (segment,) = segments_of(spool.path)
+    content = segment.read_bytes()
+    assert content.count(here) == 1
+    segment.write_bytes(content.replace(here, there))
+
+
+def compact_all(root: Path) -> None:
+    """Turn every finished ledger file into counts."""
+    while compact(root / "ledger", Kept(seconds=-1.0)):
+        pass
+    assert ledger_files(root / "ledger") == []
+
+
 def fill_spool(root: Path, *spans: ScoringSpan) -> Spool:
     """A spool of this process with these spans."""
     spool = Spool(root, ROUTE, max_bytes=10**9)
@@ -88,8 +116,40 @@ def test_an_entry_cut_out_of_a_segment_is_named(root: Path):
     spool = fill_spool(root, span(1), span(2), span(3))
     spool.abandon()
     (segment,) = segments_of(spool.path)
-    segment.write_bytes(segment.read_bytes().replace(b"id-2", b"----"))
+    content = segment.read_bytes()
+    start = content.rindex(b"\xf8Sp\xff", 0, content.index(b"id-2"))
+    segment.write_bytes(content[:start] + content[content.index(b"\xf8Sp\xff", start + 1) :])
     assert read_account(root).missing == [Gap("p", 2, 2)]
+
+
+def test_a_damaged_entry_waits_under_its_own_name(root: Path):
+    """Its bytes are there, and will be a dead letter: nothing is missing."""
+    spool = fill_spool(root, span(1), span(2), span(3))
+    spool.abandon()
+    damage(spool, b'"id-2"', b'"id+2"')
+    account = read_account(root)
+    assert account.missing == []
+    assert account.totals["waiting"] == 3
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_name_from_damaged_bytes_makes_no_gap(root: Path, compacted: bool):
+    """A flipped bit in a number or a producer's id is no reason to miss thousands."""
+    spool = fill_spool(root, *(span(number) for number in range(1, 4)))
+    spool.abandon()
+    damage(spool, b'"p",3', b'"p",9')
+    assert read_account(root).missing == []
+    assert read_account(root).totals["waiting"] == 3
+    write_ledger(root, item(1, STORED), item(4, STORED))
+    damaged = [item(9, DAMAGED), item(70, DAMAGED)._replace(producer_id="q")]
+    write_ledger(root, *damaged, item(3, DEAD_LETTERED), item(3, DAMAGED))
+    if compacted:
+        compact_all(root)
+    account = read_account(root)
+    assert account.missing == []
+    assert account.totals["stored"] == 2
+    assert account.totals["dead-lettered"] == 3
+    assert account.totals["waiting"] == 1
 
 
 def test_the_ledger_is_right_about_a_record_that_still_stands_in_the_spool(root: Path):
@@ -170,3 +230,120 @@ def test_directories_are_shown_dead_or_alive(root: Path):
     assert (second.alive, second.waiting) == (False, 1)
     assert first.name.startswith(f"w-{os.getpid()}")
     alive.close()
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_stored_is_more_than_waiting_and_waiting_more_than_the_last_word(
+    root: Path, compacted: bool
+):
+    """A dead letter that was requeued waits, and then is stored; each record is in one term."""
+    write_ledger(
+        root,
+        *(item(number, DEAD_LETTERED) for number in (1, 2, 3, 4)),
+        item(3, STORED),
+        item(4, SWITCHED_OFF),
+        item(5, STORED),
+        item(5, DEAD_LETTERED),
+    )
+    if compacted:
+        compact_all(root)
+    spool = fill_spool(root, span(2), span(3))
+    spool.abandon()
+    account = read_account(root)
+    outcomes = {place.minute: terms for place, terms in account.by_place(minutes=True).items()}
+    assert {
+        minute: [term for term, count in terms.items() if count]
+        for minute, terms in outcomes.items()
+        if any(terms.values())
+    } == {
+        1: ["dead-lettered"],
+        2: ["waiting"],
+        3: ["stored"],
+        4: ["switched off"],
+        5: ["stored"],
+    }
+    assert account.scored == 5
+    write_ledger(root, item(2, STORED))
+    assert read_account(root).totals["stored"] == 3
+
+
+def test_an_account_without_names_says_the_same(root: Path):
+    """Counts and numbers need no ids."""
+    spool = fill_spool(root, span(1), span(2))
+    write_ledger(root, item(3, STORED), item(5, DEAD_LETTERED), scored=7)
+    with_names, without = read_account(root), read_account(root, names=False)
+    assert without.totals == with_names.totals
+    assert without.missing == with_names.missing == [Gap("p", 4, 4), Gap("p", 6, 7)]
+    assert without.by_place(minutes=True) == with_names.by_place(minutes=True)
+    assert without.items == {}
+    assert len(with_names.items) == 4
+    spool.close()
+
+
+def test_routes_are_told_apart(root: Path):
+    """One producer that serves two data marts has every number twice, once for each."""
+    other = Route("http://other", "two")
+    for route, outcome in ((ROUTE, STORED), (other, DEAD_LETTERED)):
+        ledger = Ledger(root / "ledger", route.data_mart_id, route=route, producer_id="p")
+        ledger.append([item(1, outcome)])
+        ledger.close()
+    by_route = read_account(root).by_place(routes=True)
+    assert {
+        place.route: (terms["stored"], terms["dead-lettered"]) for place, terms in by_route.items()
+    } == {ROUTE: (1, 0), other: (0, 1)}
+
+
+def test_a_ledger_without_a_route_belongs_to_the_only_one(root: Path):
+    """What the version before wrote is the same producer's as what waits."""
+    (root / "ledger" / "w-1.ledger").write_bytes(
+        b'{"o":"stored","s":"s","d":"d","p":"p","r":[[1,"id-1",1],[3,"id-3",3]]}\n'
+    )
+    spool = fill_spool(root, span(2), span(4))
+    account = read_account(root)
+    assert account.missing == []
+    assert {place.route for place in account.by_place(routes=True)} == {ROUTE}
+    compact_all(root)
+    assert read_account(root).missing == []
+    spool.close()
+
+
+def test_refused_records_without_ids_are_counted(root: Path):
+    """By their numbers; one that is told twice counts once."""
+    ledger = Ledger(root / "ledger", "w-1", route=ROUTE, producer_id="p")
+    ledger.append([item(1, REFUSED)])
+    ledger.append_ranges(item(0, REFUSED), [(2, 500), (502, 600)])
+    ledger.append_ranges(item(0, REFUSED), [(590, 600)])
+    ledger.close()
+    account = read_account(root)
+    assert account.totals["refused"] == 599
+    assert account.missing == [Gap("p", 501, 501)]
+
+
+def test_cut_ledger_lines_are_counted(root: Path):
+    """Not skipped over in silence; a line that is just being written is no cut one."""
+    write_ledger(root, item(1, STORED))
+    with (root / "ledger" / "0.ledger").open("ab") as file:
+        file.write(b'rubbish\n{"o": "stored", "s": "s", "d')
+    assert read_account(root).cut == 2
+    compact_all(root)
+    assert read_account(root).cut == 2
+    ledger = Ledger(root / "ledger", "w-9", route=ROUTE)
+    with (root / "ledger" / "w-9.ledger").open("ab") as file:
+        file.write(b'{"o": "stored", "s": "s", "d')
+    assert read_account(root).cut == 2
+    ledger.close()
+    assert read_account(root).cut == 3
+
+
+@given(st.dictionaries(st.integers(-(2**62), 2**62) | st.integers(-600, 600), st.integers(1, 99)))
+def test_numbers_hold_what_a_dictionary_holds(expected: dict[int, int]):
+    """Wherever they lie, in order, from both ends."""
+    numbers = Numbers("I")
+    for number, value in expected.items():
+        numbers.set(number, 7)
+        numbers.set(number, value)
+    assert dict(numbers.items()) == expected
+    assert [number for number, _ in numbers.items()] == sorted(expected)
+    assert list(numbers.from_the_end()) == list(numbers.items())[::-1]
+    assert all(numbers.get(number) == value for number, value in expected.items())
+    assert numbers.get(12345) == expected.get(12345, 0)

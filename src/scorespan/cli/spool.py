@@ -46,7 +46,7 @@ def status(root: Path | None, as_json: bool) -> None:
 
     root = find_root(root)
     reports = read_directories(root)
-    account = read_account(root)
+    account = read_account(root, names=False)
     if as_json:
         known = {
             "root": str(root),

@@ -44,10 +44,11 @@ class Gaps:
         self._top: dict[Source, int] = {}
         for source in sorted(sources, key=str):
             known = tally.known(source)
-            open_ = Ranges(known.missing(1, max(known.highest, tally.scored.get(source, 0))))
+            top = tally.highest(source)
+            open_ = Ranges(known.missing(1, max(top, tally.scored.get(source, 0))))
             if open_:
                 self.wanted[source] = open_
-                self._top[source] = known.highest
+                self._top[source] = top
 
     def __bool__(self) -> bool:
         return bool(self.wanted)
@@ -61,7 +62,7 @@ class Gaps:
             )
             if left:
                 self.wanted[source] = left
-                self._top[source] = max(self._top[source], known.highest)
+                self._top[source] = max(self._top[source], tally.highest(source))
             else:
                 del self.wanted[source]
 

@@ -43,6 +43,14 @@ class Numbers:
             block = self._blocks[number >> _BITS] = array(self._code, self._empty)
         block[number & _MASK] = value
 
+    def from_the_end(self) -> Iterator[tuple[int, int]]:
+        """Every number that is there, with its value, the highest first."""
+        for place in sorted(self._blocks, reverse=True):
+            block = self._blocks[place]
+            for offset in reversed(range(_SIZE)):
+                if block[offset]:
+                    yield (place << _BITS) + offset, block[offset]
+
     def items(self) -> Iterator[tuple[int, int]]:
         """Every number that is there, with its value, in order."""
         for place in sorted(self._blocks):

@@ -58,10 +58,10 @@ class RootReader:
     def _read_spool(self, wanted: Mapping[Source, Ranges] | None) -> None:
         for directory in directories(self.root):
             route = route_of(directory)
-            for item in read_waiting(directory):
+            for item, damaged in read_waiting(directory):
                 source = self.tally.source(route, item.producer_id)
                 if wanted is None or (source in wanted and item.sequence in wanted[source]):
-                    self.tally.add_item(route, item)
+                    self.tally.add_item(route, item, damaged=damaged)
 
     def _read_ledger(self, wanted: Mapping[Source, Ranges] | None) -> None:
         folder = self.root / "ledger"

@@ -2,7 +2,10 @@
 
 A record is known by its name: route, producer and number. Where several words are said of one
 name, the strongest holds: the data mart has it, the ledger calls it stored, it waits in the spool,
-what the ledger said last. So a dead letter that was requeued waits, and then is stored.
+what the ledger said last, what damaged bytes say of themselves. So a dead letter that was requeued
+waits, and then is stored.
+
+A name that damaged bytes gave fills a gap, and makes none: the number in it may be a wrong one.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from scorespan.delivery.batch import is_place
 from scorespan.reconcile.numbers import Numbers
 from scorespan.spool.counts import Counts, Source, Spot, spot_of, stretches_of
 from scorespan.spool.ledger import (
+    DAMAGED,
     DEAD_LETTERED,
     REFUSED,
     STORED,
@@ -28,7 +32,7 @@ from scorespan.spool.root import Route
 WAITING = "waiting"
 TERMS = (STORED, WAITING, DEAD_LETTERED, WITHHELD, REFUSED, SWITCHED_OFF)
 
-_LAST_WORD, _IN_SPOOL, _IN_LEDGER, _IN_MART = 1, 2, 3, 4
+_DAMAGED, _LAST_WORD, _IN_SPOOL, _IN_LEDGER, _IN_MART = 1, 2, 3, 4, 5
 _ALL_BITS = 2**64 - 1
 
 
@@ -42,6 +46,8 @@ class Standing(NamedTuple):
 
 
 def _standing(outcome: str, source: Source, spot: Spot) -> Standing:
+    if outcome == DAMAGED:
+        return Standing(_DAMAGED, DEAD_LETTERED, source.route, spot)
     strength = {STORED: _IN_LEDGER, WAITING: _IN_SPOOL}.get(outcome, _LAST_WORD)
     return Standing(strength, outcome, source.route, spot)
 
@@ -87,12 +93,14 @@ class Tally:
         """A source says how far it has counted."""
         self.scored[source] = max(self.scored.get(source, 0), highest)
 
-    def add_item(self, route: Route | None, item: LedgerItem) -> None:
-        """What became of one record."""
+    def add_item(self, route: Route | None, item: LedgerItem, *, damaged: bool = False) -> None:
+        """What became of one record, whose name damaged bytes may have given."""
         source = self.source(route, item.producer_id)
         spot = Spot(item.subscription_id, item.deployment_id, item.minute)
-        value = self._id(_standing(item.outcome, source, spot))
-        self._put(source, item.sequence, value, item.scoring_id)
+        standing = _standing(item.outcome, source, spot)
+        if damaged:
+            standing = standing._replace(strength=_DAMAGED)
+        self._put(source, item.sequence, self._id(standing), item.scoring_id)
 
     def add_line(self, line: Line, wanted: Mapping[Source, Ranges] | None = None) -> None:
         """What the ledger says, of all numbers or of those that are wanted. Never raises."""
@@ -231,8 +239,9 @@ class Tally:
                 yield route, outcome, spot, count
         for source, ended in self._counts.ended.items():
             for outcome, one in ended.items():
+                term = DEAD_LETTERED if outcome == DAMAGED else outcome
                 for spot, count in one.spots.items():
-                    yield source.route, outcome, spot, count
+                    yield source.route, term, spot, count
 
     def sources(self) -> set[Source]:
         """Every source that is known, but for entries that no producer numbered."""
@@ -250,6 +259,21 @@ class Tally:
             for stretch in ended.ranges:
                 known.add(*stretch)
         return known
+
+    def highest(self, source: Source) -> int:
+        """The highest number of a source that is certain; 0 where there is none."""
+        numbers = self._numbers.get(source)
+        named = (
+            number
+            for number, value in (numbers.from_the_end() if numbers is not None else ())
+            if self._strength(value) > _DAMAGED
+        )
+        counted = (
+            ended.ranges.highest
+            for outcome, ended in self._counts.ended.get(source, {}).items()
+            if outcome != DAMAGED
+        )
+        return max(next(named, 0), 0, *counted)
 
     def _put(self, source: Source, number: int, value: int, scoring_id: str | None) -> None:
         numbers = self._numbers.get(source)
@@ -273,6 +297,8 @@ class Tally:
         standing = self._standings[value]
         counted = self._counts.outcome_of(source, number)
         if counted == STORED and standing.strength < _IN_LEDGER:
+            return False
+        if counted is not None and standing.strength == _DAMAGED:
             return False
         if counted is not None:
             self._counts.take_out(source, number, standing.spot)

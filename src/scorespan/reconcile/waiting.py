@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scorespan.conversion.span import decode
-from scorespan.delivery.batch import ledger_item, nameless_span
+from scorespan.delivery.batch import ledger_item, nameless_span, salvaged_span
 from scorespan.delivery.settle import read_status
 from scorespan.errors import SpoolDamagedError
 from scorespan.reconcile.tally import WAITING
 from scorespan.spool.acks import Acked
-from scorespan.spool.frames import FLAGS_OF_SPOOL, Frame
+from scorespan.spool.frames import FLAGS_OF_SPOOL, Damage, Frame
 from scorespan.spool.ledger import LedgerItem
-from scorespan.spool.reader import READ_BYTES
 from scorespan.spool.root import Route, bytes_under, directories, is_owned, route_of
-from scorespan.spool.segment import read_segment, segments_of
+from scorespan.spool.segment import READ_BYTES, read_bytes, read_segment, segments_of
 
 _FRAMES = 1000
+_NAME_BYTES = 64 * 1024
+"""Of damaged bytes what may hold their name."""
 
 
 class DirectoryReport(NamedTuple):
@@ -38,7 +39,7 @@ def read_directories(root: Path) -> list[DirectoryReport]:
     reports = []
     for directory in directories(root):
         waiting, oldest = 0, None
-        for item in read_waiting(directory):
+        for item, _ in read_waiting(directory):
             waiting += 1
             oldest = item.minute if oldest is None else min(oldest, item.minute)
         reports.append(
@@ -55,8 +56,13 @@ def read_directories(root: Path) -> list[DirectoryReport]:
     return reports
 
 
-def read_waiting(directory: Path) -> Iterator[LedgerItem]:
-    """Every entry of a directory that is not settled; memory is bounded by one read."""
+def read_waiting(directory: Path) -> Iterator[tuple[LedgerItem, bool]]:
+    """Every entry of a directory that is not settled, and whether its bytes are damaged.
+
+    Damaged ones are not written down as settled: the ledger may know better. Memory is bounded by
+    one read.
+    """
+    alive = is_owned(directory)
     for segment in segments_of(directory):
         acked = Acked(segment)
         offset, end = 0, -1
@@ -68,10 +74,22 @@ def read_waiting(directory: Path) -> Iterator[LedgerItem]:
                 break  # settled, while this was reading
             for frame in read.frames:
                 if not frame.flags & FLAGS_OF_SPOOL and frame.sequence not in acked:
-                    yield _waiting_item(segment, frame)
+                    yield _waiting_item(segment, frame), False
+            for damage in read.damage:
+                # Behind all that is whole, an entry may just be written.
+                if not (alive and damage.end >= end):
+                    yield _damaged_item(segment, damage), True
             if read.offset == offset:
                 break
             offset = read.offset
+
+
+def _damaged_item(segment: Path, damage: Damage) -> LedgerItem:
+    try:
+        content = read_bytes(segment, damage.start, min(damage.end, damage.start + _NAME_BYTES))
+    except FileNotFoundError:
+        content = b""
+    return ledger_item(salvaged_span(segment, -damage.start, content), WAITING)
 
 
 def _waiting_item(segment: Path, frame: Frame) -> LedgerItem:

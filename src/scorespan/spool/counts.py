@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scorespan.spool.ledger import STORED
+from scorespan.spool.ledger import DAMAGED, STORED
 from scorespan.spool.ledger_files import Cut, Line, Records, Scored
 from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import Route
@@ -98,7 +98,9 @@ class Counts:
         self.scored[name] = max(self.scored.get(name, 0), self.scored.pop(source, 0))
 
     def count(self, line: Line) -> None:
-        """Count a line of a ledger file. Stored is the last word; else what comes later is.
+        """Count a line of a ledger file.
+
+        Stored is the last word; else what comes later is, except for names from damaged bytes.
 
         Raises:
             TypeError: the line does not hold what it should; what came before that is counted.
@@ -139,7 +141,7 @@ class Counts:
 
     def _count(self, source: Source, outcome: str, number: int, spot: Spot) -> None:
         known = self.outcome_of(source, number)
-        if known in {STORED, outcome}:
+        if known in {STORED, outcome} or (known is not None and outcome == DAMAGED):
             return
         if known is not None:
             self.take_out(source, number, spot)

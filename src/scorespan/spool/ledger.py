@@ -44,6 +44,8 @@ DEAD_LETTERED = "dead-lettered"
 WITHHELD = "withheld"
 REFUSED = "refused"
 SWITCHED_OFF = "switched off"
+DAMAGED = "damaged"
+"""Dead-lettered under the name that damaged bytes gave: it may be another record's, or nobody's."""
 OUTCOMES = (STORED, DEAD_LETTERED, WITHHELD, REFUSED, SWITCHED_OFF)
 
 
