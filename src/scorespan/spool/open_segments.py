@@ -93,10 +93,20 @@ class OpenSegments:
         Raises:
             OSError: they may not be there.
         """
-        if not self._names_synced:
+        if self._names_synced:
+            return
+        unnamed = [segment for segment in list(self._open.values()) if segment.named is None]
+        try:
             self._files.sync_folder(self._directory)
-            self._files.sync_folder(self._directory.parent)
-            self._names_synced = True
+        except OSError:
+            # Names are like pages: a later sync may succeed without them.
+            for segment in unnamed:
+                segment.named = False
+            raise
+        for segment in unnamed:
+            segment.named = True
+        self._files.sync_folder(self._directory.parent)
+        self._names_synced = True
 
     def extent(self) -> Extent:
         """How far a reader may go."""

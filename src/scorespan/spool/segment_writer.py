@@ -48,6 +48,7 @@ class SegmentWriter:
         failed: a sync has failed; this file is never synced again.
         hidden: a reader is not to see it before it is closed.
         torn: bytes that are no frame could not be cut off; nothing may be appended.
+        named: whether the file's name is on the disk; None: that was not tried yet.
         final_size: bytes that count when the file is given up; None before.
         unreadable: bytes that `unsynced` had to read back and could not.
     """
@@ -71,6 +72,7 @@ class SegmentWriter:
         self.hidden = hidden
         self.final_size: int | None = None
         self.torn = False
+        self.named: bool | None = None
         self.unreadable = 0
         self._files = files
         self._writev = files.writev
@@ -154,6 +156,8 @@ class SegmentWriter:
         """
         if self.torn:
             raise OSError(EIO, "a torn write could not be cut back")
+        if self.named is False:
+            raise OSError(EIO, "the folder's sync failed")
         self._files.datasync(self._fd)
 
     def end_sync(self) -> None:
