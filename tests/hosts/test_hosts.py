@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import requests
 
 from examples.live import run, started, wait_until
 from hosts.host import PROGRAMS, command, hanging
+from scorespan.delivery.settle import read_status
 from scorespan.spool.root import directories
 
 MARGIN = 15.0
@@ -192,6 +194,37 @@ def test_a_stopped_process_keeps_what_is_its_own(host):
         stopped.terminate()
         assert stopped.wait(60) == 0
     assert host.check(200) == {"stored": 200}
+
+
+def test_what_the_meter_shows(host):
+    """Each process shows its own account, a child from nothing, another configuration going on."""
+    of_parent, of_child, at_last = map(json.loads, host.run("metered").splitlines())
+    for shown, count in ((of_parent, 10), (of_child, 3), (at_last, 11)):
+        assert shown["scorespan.records.scored"] == count
+        assert shown["scorespan.records.stored"] >= count - shown["scorespan.spool.records"]
+        assert shown["scorespan.posts.accepted"] >= 1
+        assert (shown["scorespan.records.refused"], shown["scorespan.sync.failures"]) == (0, 0)
+        assert (shown["scorespan.delivery.paused"], shown["scorespan.dead_letters"]) == (0, 0)
+        assert shown["scorespan.spool.records"] == 0
+        assert shown["scorespan.spool.size"] > 0
+    assert of_parent["scorespan.delivery.lag"] >= 1
+
+
+def test_the_status_tells_what_the_meter_shows(host):
+    """Who has no meter reads the same numbers from the disk, of a process that has died, too."""
+    host.mart.down = True
+    with host.start("service", "100", "default") as service:
+        assert service.stdout.readline() == "scored\n"
+        (directory,) = directories(host.root)
+        wait_until(
+            lambda: (read_status(directory) or {}).get("posts", {}).get("retryable", 0) > 0,
+            "the status tells of a refused post",
+        )
+        service.kill()
+    status = read_status(directory)
+    assert (status["waiting"], status["scored"], status["sync_failures"]) == (100, 100, 0)
+    assert status["oldest"] <= time.time()
+    assert status["lag"]["count"] == status["dead_letters"] == 0
 
 
 CLOCKS = ["+3d", "-1d", "1970-01-02 00:00:00", "2038-02-01 00:00:00"]

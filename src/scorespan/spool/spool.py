@@ -89,6 +89,7 @@ class Spool:
         # Each has one owner: callers write, the worker removes and looks at what others hold.
         self._others = 0
         self._removed = 0
+        self._settled = 0
         self._faults = Faults(self._log)
         self._given_back = native.Condition()
         self._closed = False
@@ -137,6 +138,11 @@ class Spool:
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
         return self._others + self._writer.written - self._removed
+
+    @property
+    def waiting(self) -> int:
+        """How many entries were put here and are not settled."""
+        return self._writer.appended - self._settled
 
     @property
     def synced(self) -> bool:
@@ -216,6 +222,8 @@ class Spool:
         for entry in entries:
             by_segment.setdefault(entry.reading, []).append(entry)
         for reading, settled in by_segment.items():
+            if reading.reader is self._own:
+                self._settled += len(settled)
             try:
                 reading.reader.settle(reading, settled)
             except OSError as error:

@@ -46,6 +46,7 @@ class DirectoryWriter:
 
     Attributes:
         written: bytes that the directory's segments took so far.
+        appended: entries that they took.
         arrived: set after each sync that followed an append.
         wake: set when a sync should follow soon.
         gone: whether the directory was removed under us; appends raise then.
@@ -68,6 +69,7 @@ class DirectoryWriter:
         self._lock = self._segments.lock
         self._segment = self._segments.create()
         self.written = self._segment.size
+        self.appended = 0
         self.arrived = native.Event()
         self.wake = native.Event()
         self.gone = False
@@ -116,6 +118,7 @@ class DirectoryWriter:
                 self.written += self._segment.append(next(self._numbers), pieces, length)
             except OSError as error:
                 raise self._not_written(error) from error
+            self.appended += 1
         if not self._dirty:
             self._dirty = True
             self.wake.set()
