@@ -9,8 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from examples.live import BINDING_ID, SUBSCRIPTION_ID, LiveMart
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
@@ -20,6 +18,7 @@ from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Report, Window, reconcile
 from scorespan.settings import Settings
 from scorespan.spool.frames import FRAME_MAGIC, HEAD_SIZE
+from scorespan.spool.lines import checked_line
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.spool import Spool
@@ -62,7 +61,7 @@ class World:
             spool.put(encode(self.span(producer_id, number)))
         spool.abandon()
         status = {"producer": producer_id, "scored": scored or max(numbers), "time": 0.0}
-        (spool.path / STATUS_FILE).write_bytes(orjson.dumps(status))
+        (spool.path / STATUS_FILE).write_bytes(checked_line(status))
         return spool.path
 
     def cut_out(self, directory: Path, chance: random.Random, count: int) -> set[int]:

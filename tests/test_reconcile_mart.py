@@ -17,6 +17,7 @@ import pytest
 from examples.live import PROGRAMS, SUBSCRIPTION_ID, live_mart, started, wait_until
 from reconcile_world import FIRST_MINUTE, World, missing_numbers
 from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, Window
 from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.counts import FILE
@@ -133,6 +134,32 @@ def test_the_mart_knows_higher_numbers_than_anybody_here(world: World):
     for path in world.root.glob("w-*/status.json"):
         path.unlink()
     assert world.report().gaps == [Gap("p", 9, 9)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_in_ledger_counts_or_status_misses_nothing(world: World, seed: int):
+    """The line is not believed and counted as such; what it said, the mart says."""
+    chance = random.Random(seed)
+    world.put("p", range(1, 31))
+    world.deliver()
+    compact_all(world)
+    world.put("p", range(31, 61))
+    world.put("q", range(1, 31))
+    world.deliver()
+    directory = world.put("r", range(1, 11))
+    paths = [world.root / "ledger" / FILE, *ledger_files(world.root / "ledger")]
+    paths.append(directory / STATUS_FILE)
+    for _ in range(20):
+        path = chance.choice(paths)
+        content = path.read_bytes()
+        flipped = bytearray(content)
+        flipped[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        report = world.report()
+        path.write_bytes(content)
+        assert missing_numbers(report) == {}
+        assert report.scored == 100
+        assert report.account.cut >= (path.name != STATUS_FILE)
 
 
 def test_compaction_changes_nothing_of_the_account(world: World):

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
 from scorespan.spool.compaction import compact
@@ -28,6 +26,7 @@ from scorespan.spool.ledger import (
     Ledger,
     LedgerItem,
 )
+from scorespan.spool.lines import checked_line, read_line
 from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import bytes_under
 from scorespan.spool.spool import Spool
@@ -129,9 +128,9 @@ class Settler:
     def inherit(self, directories: Iterable[Path]) -> None:
         """Note how far the producers of adopted directories had counted when they died."""
         for directory in directories:
-            status = read_status(directory)
-            if status is not None and status.get("producer"):
-                self._ledger.append_scored(status["producer"], status.get("scored", 0))
+            counted = counted_by(read_status(directory))
+            if counted is not None:
+                self._ledger.append_scored(*counted)
 
     def write_status(self, *, blocked: str | None, force: bool = False) -> None:
         """Write down the refused; rewrite the directory's `status.json`, at most once a second.
@@ -144,7 +143,7 @@ class Settler:
             now = self._clock()
             if now >= self._status_due or force:
                 self._status_due = now + STATUS_SECONDS
-                replace_file(self._spool.path / STATUS_FILE, orjson.dumps(self._status(blocked)))
+                replace_file(self._spool.path / STATUS_FILE, checked_line(self._status(blocked)))
             if now >= self._compaction_due and not force:
                 self._compaction_due = now + _COMPACTION_SECONDS
                 if compact(self._root / "ledger"):
@@ -228,10 +227,18 @@ class Settler:
 def read_status(directory: Path) -> dict[str, Any] | None:
     """The `status.json` of a directory, or None where there is none that can be read."""
     try:
-        found = orjson.loads((directory / STATUS_FILE).read_bytes())
-    except (OSError, ValueError):
+        return read_line((directory / STATUS_FILE).read_bytes(), checked=False)
+    except (OSError, ValueError, TypeError):
         return None
-    return found if isinstance(found, dict) else None
+
+
+def counted_by(status: dict[str, Any] | None) -> tuple[str, int] | None:
+    """A producer and how far it had counted, as a status says it; None where it does not."""
+    known = status or {}
+    producer_id, scored = known.get("producer"), known.get("scored")
+    if not (isinstance(producer_id, str) and producer_id and type(scored) is int and scored > 0):
+        return None
+    return producer_id, scored
 
 
 def replace_file(path: Path, content: bytes) -> None:

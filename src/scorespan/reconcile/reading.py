@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from scorespan.delivery.settle import read_status
+from scorespan.delivery.settle import counted_by, read_status
 from scorespan.reconcile.tally import Tally
 from scorespan.reconcile.waiting import read_waiting
 from scorespan.spool.counts import Source, read_counts
@@ -44,12 +44,11 @@ class RootReader:
         self._read_ledger(wanted)
 
     def _read_status(self, directory: Path) -> None:
-        status = read_status(directory)
-        if status is None or not status.get("producer"):
-            return
-        source = self.tally.source(route_of(directory), str(status["producer"]))
-        self.tally.add_scored(source, int(status.get("scored", 0)))
-        self._note_alive(source, directory)
+        counted = counted_by(read_status(directory))
+        if counted is not None:
+            source = self.tally.source(route_of(directory), counted[0])
+            self.tally.add_scored(source, counted[1])
+            self._note_alive(source, directory)
 
     def _note_alive(self, source: Source, directory: Path) -> None:
         if is_owned(directory):

@@ -1,6 +1,6 @@
 """Counts: what the ledger keeps of records when their ids have gone.
 
-One file of JSON lines in the ledger's folder: a head, then a line for each route and producer::
+One file of checked lines in the ledger's folder: a head, then a line for each route and producer::
 
     {"counts": 1, "cut": lines that could not be read}
 
@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
 from scorespan.spool.ledger import DAMAGED, STORED
 from scorespan.spool.ledger_files import Cut, Line, Records, Scored
+from scorespan.spool.lines import checked_line, read_line
 from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import Route
 
@@ -186,7 +185,7 @@ def read_counts(folder: Path) -> Counts:
     with file:
         for line in file:
             try:
-                _take(counts, orjson.loads(line))
+                _take(counts, read_line(line, checked=True))
             except (ValueError, TypeError, KeyError):
                 counts.cut += 1
     return counts
@@ -194,9 +193,9 @@ def read_counts(folder: Path) -> Counts:
 
 def write_counts(counts: Counts) -> Iterator[bytes]:
     """The lines of a counts file."""
-    yield _line({"counts": 1, "cut": counts.cut})
+    yield checked_line({"counts": 1, "cut": counts.cut})
     for source in sorted({*counts.ended, *counts.scored}, key=str):
-        yield _line(
+        yield checked_line(
             {
                 "p": source.producer_id,
                 "route": None if source.route is None else list(source.route),
@@ -239,7 +238,3 @@ def _take(counts: Counts, found: dict[str, Any]) -> None:
     }
     counts.ended[source] = ended
     counts.scored[source] = int(found["n"])
-
-
-def _line(members: dict[str, Any]) -> bytes:
-    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)

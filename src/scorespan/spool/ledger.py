@@ -15,7 +15,8 @@ new one at 16 MiB. The first line says where the records go::
 
 A crash between ledger and settling leaves a line twice; readers count names, not lines. `minute` is
 the scoring timestamp's, in minutes since the epoch. A line with ranges stands for records whose ids
-were not kept. The version before this one reads these files, too: to it a first line says nothing.
+were not kept. Every line is a checked one (see `lines`). The version before this one reads these
+files, too: to it a first line says nothing.
 
 A file is held by flock while it is written, so that `compaction` leaves it alone.
 """
@@ -26,11 +27,10 @@ import fcntl
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from scorespan.spool.files import DISK, Files
+from scorespan.spool.lines import checked_line
 
 SUFFIX = ".ledger"
 HIDDEN_SUFFIX = ".new"
@@ -92,7 +92,7 @@ class Ledger:
         self._part_bytes = part_bytes
         self._part = 0
         sent_to = None if route is None else list(route)
-        self._head = _line(
+        self._head = checked_line(
             {"o": SCORED, "p": producer_id, "n": 0, "route": sent_to, "directory": name}
         )
         self._fd = self._begin()
@@ -114,7 +114,9 @@ class Ledger:
                 records = groups.setdefault(key, [])
             records.append((sequence, scoring_id, minute))
         lines = b"".join(
-            _line({"o": outcome, "s": subscription, "d": deployment, "p": producer, "r": records})
+            checked_line(
+                {"o": outcome, "s": subscription, "d": deployment, "p": producer, "r": records}
+            )
             for (outcome, subscription, deployment, producer), records in groups.items()
         )
         self._write(lines)
@@ -138,12 +140,12 @@ class Ledger:
             "m": first.minute,
             "ranges": list(stretches),
         }
-        self._write(_line(line))
+        self._write(checked_line(line))
 
     def append_scored(self, producer_id: str, highest: int) -> None:
         """Write down how far a producer has counted."""
         if highest:
-            self._write(_line({"o": SCORED, "p": producer_id, "n": highest}))
+            self._write(checked_line({"o": SCORED, "p": producer_id, "n": highest}))
 
     def sync(self) -> None:
         """Bring the lines, and the file's name, to the disk."""
@@ -202,7 +204,3 @@ class Ledger:
             self._files.unlink(hidden)
             raise
         return descriptor
-
-
-def _line(members: dict[str, Any]) -> bytes:
-    return orjson.dumps(members, option=orjson.OPT_APPEND_NEWLINE)

@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import orjson
-
 from scorespan.spool.ledger import SCORED, SUFFIX
+from scorespan.spool.lines import read_line
 from scorespan.spool.root import Route, is_owned, route_of
 
 
@@ -85,7 +84,7 @@ def ledger_files(folder: Path) -> list[Path]:
 
 def is_finished(path: Path) -> bool:
     """Whether no living process writes a ledger file any more."""
-    if _head(path) is None and is_owned(path.parent.parent / path.stem):
+    if not has_head(path) and is_owned(path.parent.parent / path.stem):
         return False  # by a process of the version before, which held nothing but its directory
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -103,13 +102,17 @@ def is_finished(path: Path) -> bool:
 
 def has_head(path: Path) -> bool:
     """Whether the file begins with a line that names its route and directory."""
-    return _head(path) is not None
+    try:
+        with path.open("rb") as file:
+            return b'"directory":' in file.readline()
+    except OSError:
+        return False
 
 
 def read_ledger(path: Path) -> Iterator[Line]:
     """The lines of a file; nothing where it is gone."""
-    route = None
-    if _head(path) is None:
+    route, checked = None, has_head(path)
+    if not checked:
         # Of the version before; its directory may still be there, with the route in it.
         route = route_of(path.parent.parent / path.stem)
     try:
@@ -121,21 +124,12 @@ def read_ledger(path: Path) -> Iterator[Line]:
             if not line.endswith(b"\n") and not is_finished(path):
                 return  # it is being written; its records still wait in the spool
             try:
-                found = orjson.loads(line)
+                found = read_line(line, checked=checked)
                 if "route" in found:
                     route = None if found["route"] is None else Route(*found["route"])
                 yield _parsed(route, found)
             except (ValueError, TypeError, KeyError):
                 yield Cut()
-
-
-def _head(path: Path) -> dict[str, Any] | None:
-    try:
-        with path.open("rb") as file:
-            found = orjson.loads(file.readline())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "directory" in found else None
 
 
 def _parsed(route: Route | None, found: dict[str, Any]) -> Line:
