@@ -54,13 +54,14 @@ def test_each_failure_has_a_minute_of_its_own(repeated, caplog):
     assert len(caplog.records) == 2
 
 
-def test_a_failure_that_ended_is_said_again_at_once(repeated, caplog):
-    """After the end of a failure the next one is new."""
-    repeated.warning("disk", "disk")
-    assert repeated.over("disk")
-    assert not repeated.over("disk")
-    repeated.warning("disk", "disk")
-    assert [record.getMessage() for record in caplog.records] == ["disk", "disk"]
+def test_a_failure_that_comes_and_goes_is_said_once_a_minute(repeated, clock, caplog):
+    """Its end is told once for each line that told of it, and not at each of its returns."""
+    ends = []
+    for clock.now in (0.0, 1.0, 2.0, 61.0):
+        repeated.warning("disk", "disk")
+        ends += [repeated.over("disk"), repeated.over("disk")]
+    assert ends == [True, False, False, False, False, False, True, False]
+    assert caplog.messages == ["disk", "disk (2 more like this since the last line)"]
 
 
 def test_an_exception_that_cannot_speak_is_named():

@@ -27,6 +27,7 @@ from scorespan import attributes, producer, provider
 from scorespan.conversion.sdk import read_sdk
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake
+from scorespan.limits import Limits
 from scorespan.settings import Settings
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
@@ -49,6 +50,8 @@ class _Door:
 
     def __init__(self, intake: Intake | None = None, **settings: object) -> None:
         self._intake = intake or Intake(Settings.load(settings))
+        # An intake is given by `configure`, whose provider has no limits.
+        self._limits = Limits() if intake is None else None
         self._log = RepeatedLog()
 
     @property
@@ -60,7 +63,11 @@ class _Door:
         """Put the span in the spool if it is a scoring span; false where it was not taken."""
         try:
             scoring_span = read_sdk(span)
-            return scoring_span is None or self._intake.accept(scoring_span)
+            if scoring_span is None:
+                return True
+            if self._limits is not None:
+                self._limits.look(span)
+            return self._intake.accept(scoring_span)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
             # The type alone: the text of a foreign error may hold a payload value.
             self._log.warning("take", "a span was not taken: %s", type(error).__name__)

@@ -63,6 +63,7 @@ class RepeatedLog:
         self._clock = clock
         self._last: dict[str, float] = {}
         self._quiet: dict[str, int] = {}
+        self._said: set[str] = set()
 
     def warning(self, key: str, message: str, *arguments: object) -> None:
         """Log a warning unless one with this key was logged less than a minute ago."""
@@ -72,15 +73,17 @@ class RepeatedLog:
             self._quiet[key] = self._quiet.get(key, 0) + 1
             return
         self._last[key] = now
+        self._said.add(key)
         quiet = self._quiet.pop(key, 0)
         if quiet:
             message += f" ({quiet} more like this since the last line)"
         logger.warning(message, *arguments)
 
     def over(self, key: str) -> bool:
-        """Forget a failure that has ended; says whether there was one."""
-        self._quiet.pop(key, None)
-        return self._last.pop(key, None) is not None
+        """This failure has ended; says whether a line that told of it has had no answer yet."""
+        said = key in self._said
+        self._said.discard(key)
+        return said
 
 
 def said(value: object) -> str:
