@@ -67,8 +67,8 @@ FENCES: dict[str, set[str]] = {
     "opentelemetry.exporter": {"sdk"},
     "opentelemetry.proto": {"conversion.otlp", "receiver"},
     "opentelemetry": {
-        "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver", "scoring",
-        "sdk", "telemetry",
+        "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver",
+        "scoring", "sdk", "telemetry",
     },
     "google": {"conversion.otlp", "receiver"},
     "grpc": {"receiver"},

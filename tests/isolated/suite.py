@@ -15,6 +15,7 @@ CORE_TESTS = (
     "test_attributes.py",
     "test_bodies.py",
     "test_intake.py",
+    "test_limits.py",
     "test_producer.py",
     "test_reconcile.py",
     "test_record.py",

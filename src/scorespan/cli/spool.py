@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scorespan.cli.plain import plain
+from scorespan.cli.process import told
 from scorespan.cli.spool_export import export_letters
 from scorespan.cli.spool_list import list_letters
 from scorespan.cli.spool_requeue import requeue_letters
@@ -42,11 +43,11 @@ def status(root: Path | None, as_json: bool) -> None:
     Exits with 1 when a number is missing.
     """
     from scorespan.cli.account import account_table
-    from scorespan.reconcile import read_account, read_directories
+    from scorespan.reconcile import read_account
 
     root = find_root(root)
-    reports = read_directories(root)
     account = read_account(root, names=False)
+    reports = account.directories
     if as_json:
         known = {
             "root": str(root),
@@ -62,6 +63,9 @@ def status(root: Path | None, as_json: bool) -> None:
         console.print(plain(f"spool root {root}"))
         if reports:
             console.print(_directories_table(reports))
+            for report in reports:
+                if report.status is not None:
+                    console.print(plain(f"{report.name}: {told(report.status)}"), soft_wrap=True)
         console.print(account_table(account))
         for gap in account.missing[:_GAPS_SHOWN]:
             numbers = f"number {gap.first}"

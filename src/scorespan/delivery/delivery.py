@@ -79,14 +79,17 @@ class Delivery:
 
     def reading(self) -> Reading:
         """What was counted until now. Touches no disk; any thread may ask."""
+        in_hand = self._sender.oldest_waiting
+        waiting = self._spool.waiting
+        on_disk = self._oldest if waiting else None
         return Reading(
             outcomes=self._settler.counts,
             posts=self._sender.posts,
             resent=self._sender.resent,
             damaged_bytes=self._spool.damaged_bytes,
             sync_failures=self._spool.sync_failures,
-            waiting=self._spool.waiting,
-            oldest=self._oldest,
+            waiting=waiting,
+            oldest=on_disk if in_hand is None else in_hand / _SECOND,
             spool_bytes=self._spool.size,
             set_aside=self._sender.set_aside,
             dead_letters=self._letters,
@@ -124,8 +127,7 @@ class Delivery:
     def _told(self) -> dict[str, Any]:
         """What the status tells beside what the settler knows; looks at the disk for it."""
         now = time.monotonic()
-        oldest = self._sender.oldest_waiting
-        self._oldest = self._spool.oldest() if oldest is None else oldest / _SECOND
+        self._oldest = self._spool.oldest()
         if now >= self._look_due:
             with os.scandir(self._spool.root / "dead") as found:
                 self._letters = sum(not letter.name.startswith(".") for letter in found)
