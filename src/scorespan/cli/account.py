@@ -18,7 +18,9 @@ def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) 
         lost: records by place that are missing though something is known of them.
     """
     lost = lost or {}
-    places = account.by_place()
+    # Where all goes to one data mart, it needs no name.
+    routes = account.by_place(routes=True)
+    places = account.by_place() if len({place.route for place in routes}) < 2 else routes
     places.update({place: dict.fromkeys(TERMS, 0) for place in lost if place not in places})
     missing = account.missing_count + sum(lost.values())
     totals = account.totals
@@ -26,6 +28,8 @@ def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) 
     drawn.add_column("")
     for place in places:
         name = plain(place.subscription_id).append("\n").append(plain(place.deployment_id))
+        if places is routes:
+            name.append("\n").append(plain(place.route.url if place.route else "?"))
         drawn.add_column(name, justify="right")
     drawn.add_column("all", justify="right", vertical="bottom")
     scored = (sum(terms.values()) + lost.get(place, 0) for place, terms in places.items())

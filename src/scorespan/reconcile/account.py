@@ -16,6 +16,7 @@ from typing import NamedTuple
 from scorespan.reconcile.gaps import Gap, Gaps, look_again
 from scorespan.reconcile.reading import RootReader, only_route
 from scorespan.reconcile.tally import TERMS, Tally
+from scorespan.reconcile.waiting import DirectoryReport, report_of
 from scorespan.spool.counts import Spot
 from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
@@ -41,11 +42,13 @@ class Account:
         tally: what is known.
         missing: numbers that were given and are nowhere.
         chosen: which records it is about, by route, and by where they count.
+        directories: every process's directory, where the account is that of a root.
     """
 
     tally: Tally = field(default_factory=Tally)
     missing: list[Gap] = field(default_factory=list)
     chosen: Callable[[Route | None, Spot], bool] = lambda _route, _spot: True
+    directories: list[DirectoryReport] = field(default_factory=list)
 
     @classmethod
     def of(cls, items: Iterable[LedgerItem]) -> Account:
@@ -139,4 +142,5 @@ def read_account(root: Path, *, names: bool = True) -> Account:
     gaps = Gaps(tally, tally.sources())
     if gaps:
         look_again(reader, gaps)
-    return Account(tally, [*gaps.left()])
+    reports = [report_of(path, *waiting) for path, waiting in reader.waiting.items()]
+    return Account(tally, [*gaps.left()], directories=reports)

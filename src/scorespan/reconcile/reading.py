@@ -24,23 +24,27 @@ class RootReader:
         root: the spool root.
         tally: what is known.
         alive: directories of living processes, by the source that counts in them.
+        waiting: how many entries wait in a directory, and the oldest one's minute.
     """
 
     def __init__(self, root: Path, tally: Tally) -> None:
         self.root = root
         self.tally = tally
         self.alive: dict[Source, Path] = {}
+        self.waiting: dict[Path, tuple[int, int | None]] = {}
 
     def read(self) -> None:
         """Read all of it."""
         for directory in directories(self.root):
             self._read_status(directory)
-        self._read_spool(None)
+        for directory in directories(self.root):
+            self.waiting[directory] = self._read_directory(directory)
         self._read_ledger(None)
 
     def read_again(self, wanted: Mapping[Source, Ranges]) -> None:
         """Read for these numbers alone."""
-        self._read_spool(wanted)
+        for directory in directories(self.root):
+            self._read_directory(directory, wanted)
         self._read_ledger(wanted)
 
     def _read_status(self, directory: Path) -> None:
@@ -54,13 +58,19 @@ class RootReader:
         if is_owned(directory):
             self.alive[source] = directory
 
-    def _read_spool(self, wanted: Mapping[Source, Ranges] | None) -> None:
-        for directory in directories(self.root):
-            route = route_of(directory)
-            for item, damaged in read_waiting(directory):
-                source = self.tally.source(route, item.producer_id)
-                if wanted is None or (source in wanted and item.sequence in wanted[source]):
-                    self.tally.add_item(route, item, damaged=damaged)
+    def _read_directory(
+        self, directory: Path, wanted: Mapping[Source, Ranges] | None = None
+    ) -> tuple[int, int | None]:
+        count, oldest = 0, None
+        route = route_of(directory)
+        for item, damaged in read_waiting(directory):
+            if wanted is None or item.sequence in wanted.get(
+                self.tally.source(route, item.producer_id), ()
+            ):
+                self.tally.add_item(route, item, damaged=damaged)
+            count += 1
+            oldest = item.minute if oldest is None else min(oldest, item.minute)
+        return count, oldest
 
     def _read_ledger(self, wanted: Mapping[Source, Ranges] | None) -> None:
         folder = self.root / "ledger"

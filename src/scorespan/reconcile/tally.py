@@ -80,6 +80,8 @@ class Tally:
         self._hashes: dict[Source, Numbers] | None = {} if hashes else None
         self._counts = Counts()
         self._found: dict[Source, Ranges] = {}
+        self._last_alike: tuple[object, ...] = ()
+        self._last: tuple[Source, int] = (Source(None, ""), 0)
         self.names: dict[tuple[Source, int], str] | None = {} if names else None
         self.scored: dict[Source, int] = {}
         self.cut = 0
@@ -95,12 +97,17 @@ class Tally:
 
     def add_item(self, route: Route | None, item: LedgerItem, *, damaged: bool = False) -> None:
         """What became of one record, whose name damaged bytes may have given."""
-        source = self.source(route, item.producer_id)
-        spot = Spot(item.subscription_id, item.deployment_id, item.minute)
-        standing = _standing(item.outcome, source, spot)
-        if damaged:
-            standing = standing._replace(strength=_DAMAGED)
-        self._put(source, item.sequence, self._id(standing), item.scoring_id)
+        alike = (route, damaged, item.minute, item[:4])
+        # Neighbours mostly share all but the record itself.
+        if alike != self._last_alike:
+            source = self.source(route, item.producer_id)
+            spot = Spot(item.subscription_id, item.deployment_id, item.minute)
+            standing = _standing(item.outcome, source, spot)
+            if damaged:
+                standing = standing._replace(strength=_DAMAGED)
+            self._last_alike, self._last = alike, (source, self._id(standing))
+        source, value = self._last
+        self._put(source, item.sequence, value, item.scoring_id)
 
     def add_line(self, line: Line, wanted: Mapping[Source, Ranges] | None = None) -> None:
         """What the ledger says, of all numbers or of those that are wanted. Never raises."""

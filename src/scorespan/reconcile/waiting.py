@@ -38,22 +38,22 @@ def read_directories(root: Path) -> list[DirectoryReport]:
     """Every process's directory in the root, dead or alive."""
     reports = []
     for directory in directories(root):
-        waiting, oldest = 0, None
-        for item, _ in read_waiting(directory):
-            waiting += 1
-            oldest = item.minute if oldest is None else min(oldest, item.minute)
-        reports.append(
-            DirectoryReport(
-                name=directory.name,
-                alive=is_owned(directory),
-                route=route_of(directory),
-                waiting=waiting,
-                oldest=oldest,
-                size=bytes_under(directory),
-                status=read_status(directory),
-            )
-        )
+        minutes = [item.minute for item, _ in read_waiting(directory)]
+        reports.append(report_of(directory, len(minutes), min(minutes, default=None)))
     return reports
+
+
+def report_of(directory: Path, waiting: int, oldest: int | None) -> DirectoryReport:
+    """A directory in which so many entries wait, the oldest since that minute."""
+    return DirectoryReport(
+        name=directory.name,
+        alive=is_owned(directory),
+        route=route_of(directory),
+        waiting=waiting,
+        oldest=oldest,
+        size=bytes_under(directory),
+        status=read_status(directory),
+    )
 
 
 def read_waiting(directory: Path) -> Iterator[tuple[LedgerItem, bool]]:
