@@ -142,12 +142,14 @@ class ModelFiles(Files):
         return self.failing_syncs > 0 or self.failing_cuts > 0
 
     def create(self, path: Path) -> int:
+        """Make a file whose name is not on the disk yet."""
         descriptor = super().create(path)
         self._link(path, File())
         self._descriptors[descriptor] = (self._file(path), path)
         return descriptor
 
     def open_append(self, path: Path) -> int:
+        """Open a file that is known, or make it."""
         descriptor = super().open_append(path)
         if path not in self._nodes:
             self._link(path, File())
@@ -155,6 +157,7 @@ class ModelFiles(Files):
         return descriptor
 
     def writev(self, descriptor: int, pieces: Sequence[Piece]) -> int:
+        """Write what is not on the disk yet, or a part of it where that is to fail."""
         file, _ = self._descriptors[descriptor]
         data = b"".join(pieces)
         if self.failing_writes:
@@ -170,6 +173,7 @@ class ModelFiles(Files):
         return written
 
     def datasync(self, descriptor: int) -> None:
+        """Bring what is pending to the disk, or drop it where that is to fail."""
         file, path = self._descriptors[descriptor]
         if self._fails():
             if self.evicts:
@@ -180,20 +184,24 @@ class ModelFiles(Files):
         file.sync()
 
     def truncate(self, descriptor: int, size: int) -> None:
+        """Cut the file; the cut is not on the disk yet."""
         if self.failing_cuts:
             self.failing_cuts -= 1
             raise OSError(EIO, os.strerror(EIO))
         super().truncate(descriptor, size)
         self._descriptors[descriptor][0].pending.append(Change(size, None))
 
-    def allocate(self, descriptor: int, size: int) -> None:
+    def allocate(self, descriptor: int, size: int) -> None:  # noqa: ARG002 - as its base has them
+        """Refuse: the model has no room for ballast."""
         raise OSError(ENOSPC, "the model has no ballast")
 
     def close(self, descriptor: int) -> None:
+        """Forget the descriptor."""
         self._descriptors.pop(descriptor, None)
         super().close(descriptor)
 
     def rename(self, path: Path, target: Path) -> None:
+        """Rename; the names are not on the disk yet."""
         super().rename(path, target)
         node = self._nodes[path]
         for known in [known for known in self._nodes if known.is_relative_to(path)]:
@@ -201,15 +209,18 @@ class ModelFiles(Files):
         self._folder(target).pending.append((target.name, path.name, node))
 
     def unlink(self, path: Path) -> None:
+        """Remove a name; on the disk it is still there."""
         super().unlink(path)
         del self._nodes[path]
         self._folder(path).pending.append((path.name, None, None))
 
     def mkdir(self, path: Path) -> None:
+        """Make a folder whose name is not on the disk yet."""
         super().mkdir(path)
         self._link(path, Folder())
 
     def remove_tree(self, path: Path) -> None:
+        """Remove all names; on the disk they are still there."""
         for inner in sorted(path.rglob("*"), reverse=True):
             self.unlink(inner)
         path.rmdir()
@@ -217,6 +228,7 @@ class ModelFiles(Files):
         self._folder(path).pending.append((path.name, None, None))
 
     def sync_folder(self, path: Path) -> None:
+        """Bring the names to the disk, or drop them where that is to fail."""
         folder = self._nodes[path]
         assert isinstance(folder, Folder)
         # The names of a failed sync stay lost only where they are never synced again; the spool
