@@ -55,6 +55,7 @@ class Bench:
         aside: Callable[[Pace], Aside] = Aside,
         **changed: Any,
     ) -> None:
+        self.closed = False
         self.root = root
         self.mart = mart
         prepare_root(root)
@@ -103,7 +104,10 @@ class Bench:
         }
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop everything, once."""
+        if self.closed:
+            return
+        self.closed = True
         started = self.worker._thread.ident is not None
         if started and self.worker.stop(0):
             self.settler.close(blocked=None)

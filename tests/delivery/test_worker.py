@@ -325,3 +325,31 @@ def test_what_dead_processes_left_is_adopted_while_new_records_keep_coming(
     finally:
         ended.set()
         scorer.join()
+
+
+def test_after_a_fault_of_ours_what_was_in_hand_comes_again(bench: Bench):
+    """Set aside or not: it is claimed anew, and stored once."""
+    bench.mart.judge = lambda records: Answer(500) if "s1" in str(records) else None
+    settle, faults = bench.settler.settle, []
+
+    def fail_once(items, outcome):
+        if not faults and bench.worker.sender.set_aside:
+            faults.append(outcome)
+            raise RuntimeError("a fault of ours")
+        settle(items, outcome)
+
+    bench.settler.settle = fail_once
+    bench.put(span(1), span(2), span(3))
+    bench.worker.start()
+    wait_until(lambda: faults and {"s2", "s3"} <= set(bench.mart.stored), "others are stored")
+    bench.mart.judge = None
+    assert bench.worker.flush(60)
+    assert bench.outcomes() == {"s1": "stored", "s2": "stored", "s3": "stored"}
+    assert bench.worker.sender.set_aside == 0
+
+
+def test_a_flush_after_the_end_says_no(bench: Bench):
+    """Nobody delivers any more; it neither waits nor raises."""
+    bench.deliver(span(1))
+    bench.close()
+    assert not bench.worker.flush(30)
