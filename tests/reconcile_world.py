@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,12 @@ class World:
                 )
 
     def report(
-        self, *, window: Window | None = None, patience: float = 60, **settings: Any
+        self,
+        *,
+        window: Window | None = None,
+        patience: float = 60,
+        on_step: Callable[[str], None] = lambda _: None,
+        **settings: Any,
     ) -> Report:
         """What reconcile says."""
         given = {**self.live.settings, "data_mart_kind": "scorespan", **settings}
@@ -106,6 +111,7 @@ class World:
                 self.route,
                 window=window,
                 patience=patience,
+                on_step=on_step,
                 wait=lambda _: None,
             )
         finally:

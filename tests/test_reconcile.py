@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -13,7 +15,10 @@ from hypothesis import strategies as st
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, read_account, read_directories
+from scorespan.reconcile.gaps import Gaps, look_again
 from scorespan.reconcile.numbers import Numbers
+from scorespan.reconcile.reading import RootReader
+from scorespan.reconcile.tally import Tally
 from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.ledger import (
     DAMAGED,
@@ -347,3 +352,84 @@ def test_numbers_hold_what_a_dictionary_holds(expected: dict[int, int]):
     assert list(numbers.from_the_end()) == list(numbers.items())[::-1]
     assert all(numbers.get(number) == value for number, value in expected.items())
     assert numbers.get(12345) == expected.get(12345, 0)
+
+
+class Waiting:
+    """A living process whose number 2 of 3 is nowhere; `wait` lets something happen, once."""
+
+    def __init__(self, root: Path, spool: Spool) -> None:
+        self.root = root
+        self.spool = spool
+        self.happens: Callable[[], None] = lambda: None
+        self.waited = 0
+        self.say(1.0)
+
+    def say(self, moment: float) -> None:
+        """Have the process write its status."""
+        status = {"producer": "p", "scored": 3, "time": moment}
+        (self.spool.path / STATUS_FILE).write_bytes(orjson.dumps(status))
+
+    def wait(self, _: float) -> None:
+        """Instead of waiting."""
+        self.waited += 1
+        if self.waited == 2:
+            self.happens()
+
+    def look(self) -> tuple[list[Gap], list[Gap]]:
+        """What is missing then, and what nothing can be said of."""
+        tally = Tally(unknown_route=ROUTE)
+        reader = RootReader(self.root, tally)
+        reader.read()
+        gaps = Gaps(tally, tally.sources())
+        clock = itertools.count()
+        held = look_again(reader, gaps, patience=10, wait=self.wait, clock=lambda: next(clock))
+        return [*gaps.left()], held
+
+
+@pytest.fixture
+def waiting(root: Path) -> Iterator[Waiting]:
+    """Numbers 1 and 3 are in the spool of this process."""
+    spool = fill_spool(root, span(1), span(3))
+    yield Waiting(root, spool)
+    spool.close()
+
+
+def test_a_number_that_is_put_meanwhile_is_no_gap(waiting: Waiting):
+    """Its caller was between the number and the put."""
+    waiting.happens = lambda: waiting.spool.put(encode(span(2)))
+    assert waiting.look() == ([], [])
+    assert waiting.waited == 2
+
+
+def test_a_number_that_is_refused_meanwhile_is_no_gap(waiting: Waiting):
+    """Its name was in the memory of the process, and is in the ledger now."""
+    waiting.happens = lambda: write_ledger(waiting.root, item(2, REFUSED))
+    assert waiting.look() == ([], [])
+
+
+def test_a_number_is_missing_once_its_process_has_moved(waiting: Waiting):
+    """It has written down what it had, and this was not in it."""
+    waiting.happens = lambda: waiting.say(2.0)
+    assert waiting.look() == ([Gap("p", 2, 2)], [])
+    assert waiting.waited == 2
+
+
+def test_a_number_is_missing_once_its_process_has_ended(waiting: Waiting):
+    """All that it had is on the disk."""
+    waiting.happens = waiting.spool.abandon
+    assert waiting.look() == ([Gap("p", 2, 2)], [])
+
+
+def test_a_number_of_a_process_that_does_not_move_is_not_judged(waiting: Waiting):
+    """Nobody can tell what its threads are about to do."""
+    assert waiting.look() == ([], [Gap("p", 2, 2)])
+    assert waiting.waited > 5
+
+
+def test_a_process_is_known_to_live_before_its_first_status(waiting: Waiting):
+    """By the first line of its ledger."""
+    (waiting.spool.path / STATUS_FILE).unlink()
+    name = waiting.spool.name
+    ledger = Ledger(waiting.root / "ledger", name, route=ROUTE, producer_id="p")
+    assert waiting.look() == ([], [Gap("p", 2, 2)])
+    ledger.close()

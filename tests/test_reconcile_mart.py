@@ -225,6 +225,44 @@ def test_a_window_chooses_by_the_scoring_timestamp(world: World):
     assert world.report(window=Window(since=start + timedelta(minutes=5))).lost[0].number == 55
 
 
+STEPS = [
+    "reading spool and ledger",
+    "reading the data mart",
+    "looking for open numbers once more",
+    "comparing with the data mart",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("compacts", [False, True])
+def test_what_moves_meanwhile_is_not_missing(world: World, step: str, compacts: bool):
+    """Records come, arrive and lose their ids in the middle of it: no gap that is none."""
+    world.put("p", [1, 2, 4])
+    world.deliver()
+    world.put("p", [3, 6, 7], scored=7)
+    steps = []
+
+    def move(said: str) -> None:
+        steps.append(said)
+        if said != step:
+            return
+        world.put("p", [5, 9], scored=9)
+        world.put("q", [1, 3])
+        world.deliver()
+        if compacts:
+            compact_all(world)
+        world.put("p", [8])
+        world.put("q", [2])
+
+    report = world.report(on_step=move)
+    assert steps == STEPS
+    # Number 5 comes before the numbers are looked for once more, or too late.
+    late = STEPS.index(step) > 2
+    assert missing_numbers(report) == ({"p": {5}} if late else {})
+    assert report.lost == report.unnamed == []
+    assert missing_numbers(world.report()) == {}
+
+
 @pytest.mark.timeout(180)
 def test_running_writers_never_give_a_false_gap(world: World, tmp_path: Path):
     """Two processes score all the time, and are delivered, while reconcile reads."""

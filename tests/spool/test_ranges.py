@@ -31,6 +31,8 @@ def test_ranges_hold_what_a_set_holds(made: list[tuple[bool, int, int]]):
     assert ranges.count == len(expected)
     assert ranges.highest == max(expected, default=0)
     assert bool(ranges) == bool(expected)
+    others = Ranges([(-9, 2), (5, 5), (8, 25)])
+    assert list(ranges.among(others)) == sorted(one for one in expected if one in others)
     gaps = {one for start, end in ranges.missing(-5, 30) for one in range(start, end + 1)}
     assert gaps == set(range(-5, 31)) - expected
     # As few as can be: no two touch.

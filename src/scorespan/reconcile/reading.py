@@ -77,8 +77,11 @@ class RootReader:
         if not folder.is_dir():
             return
         with locked(folder):
+            counts = read_counts(folder)
             if wanted is None:
-                self.tally.add_counts(read_counts(folder))
+                self.tally.add_counts(counts)
+            else:
+                self.tally.add_counted(counts, wanted)
             for path in ledger_files(folder):
                 for line in read_ledger(path):
                     self.tally.add_line(line, wanted)

@@ -87,7 +87,10 @@ class RecordsSide:
             for name in by_id.get((subscription, scoring_id), ()):
                 tally.found_by_id(*name)
             source = None if producer is None else sources.get(producer)
-            if source is not None and number is not None and number in stretches.get(source, ()):
+            if source is None or number is None:
+                continue
+            # Among what is sought are records that the ledger has only got since the first walk.
+            if (source, number) in sought or number in stretches.get(source, ()):
                 tally.add_found(source, number, scoring_id, Spot(subscription, deployment, minute))
 
     def _stretches(self) -> dict[Source, Ranges]:

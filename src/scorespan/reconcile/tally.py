@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from scorespan.delivery.batch import is_place
 from scorespan.reconcile.numbers import Numbers
-from scorespan.spool.counts import Counts, Source, Spot, spot_of, stretches_of
+from scorespan.spool.counts import Counts, Ended, Source, Spot, spot_of, stretches_of
 from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
@@ -143,8 +143,7 @@ class Tally:
 
     def add_counts(self, counts: Counts) -> None:
         """What the ledger kept when the ids had gone. To be called before lines are added."""
-        for source in [one for one in counts.ended | counts.scored if one.route is None]:
-            counts.rename(source, self.source(None, source.producer_id))
+        self._settle_routes(counts)
         self._counts = counts
         self.cut += counts.cut
         for source, highest in counts.scored.items():
@@ -154,6 +153,23 @@ class Tally:
             for number, value in numbers.items() if numbers is not None else ():
                 if not self._take_over(source, number, value):
                     self._drop(source, number)
+
+    def add_counted(self, counts: Counts, wanted: Mapping[Source, Ranges]) -> None:
+        """What became of wanted numbers whose ids have gone since `add_counts`."""
+        self._settle_routes(counts)
+        for source, open_ in wanted.items():
+            for outcome, ended in counts.ended.get(source, {}).items():
+                kept = self._counts.ended.setdefault(source, {}).setdefault(outcome, Ended())
+                # Which number counts where is not known any more: one is as good as another.
+                spots = (ended.spots - kept.spots).elements()
+                for number in ended.ranges.among(open_):
+                    if number not in kept.ranges:
+                        kept.ranges.add(number, number)
+                        kept.spots[next(spots, Spot("", "", 0))] += 1
+
+    def _settle_routes(self, counts: Counts) -> None:
+        for source in [one for one in counts.ended | counts.scored if one.route is None]:
+            counts.rename(source, self.source(None, source.producer_id))
 
     def add_found(self, source: Source, number: int, scoring_id: str, spot: Spot) -> None:
         """The data mart has a record of a source that is known here."""

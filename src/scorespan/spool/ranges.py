@@ -56,6 +56,14 @@ class Ranges:
         if expected <= last:
             yield expected, last
 
+    def among(self, others: Ranges) -> Iterator[int]:
+        """The numbers that are in both, in order."""
+        for first, last in others:
+            place = bisect_left(self._lasts, first)
+            while place < len(self._firsts) and self._firsts[place] <= last:
+                yield from range(max(first, self._firsts[place]), min(last, self._lasts[place]) + 1)
+                place += 1
+
     @property
     def highest(self) -> int:
         """The highest number; 0 where there is none."""
