@@ -6,15 +6,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
+from examples.live import wait_until
 from scorespan.conversion.span import ScoringSpan
+from scorespan.errors import SpoolFullError
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
 from scorespan.spool.room import Room
+from scorespan.spool.root import Route, prepare_root
+from scorespan.spool.spool import Spool
 from scorespan.testing import Answer, ScriptedMart
 
 SPAN = ScoringSpan(
@@ -39,13 +44,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def fill(folder: Path) -> None:
-    """Write until there is no byte left."""
+def fill(folder: Path, leave: int = 0) -> None:
+    """Write until there is no byte left, or so many."""
     descriptor = os.open(folder / "others", os.O_WRONLY | os.O_CREAT)
     try:
-        while True:
+        while shutil.disk_usage(folder).free > leave or not leave:
             os.write(descriptor, bytes(4096))
-    except OSError:
+    except OSError as error:
+        assert error.errno == ENOSPC  # noqa: PT017 - it is how the loop ends
+    finally:
         os.close(descriptor)
 
 
@@ -90,3 +97,45 @@ def test_the_ballast_is_kept_only_where_there_is_room(small_disk: Path):
     assert shutil.disk_usage(small_disk).free >= free - 65536
     (small_disk / "others").write_bytes(b"x" * 7 * 1024 * 1024)
     assert room.look()
+
+
+def test_less_than_the_floor_free_refuses_and_resumes(small_disk: Path):
+    """Somebody else fills the disk, three times: puts are refused, and taken again after."""
+    root = small_disk / "spool"
+    prepare_root(root)
+    spool = Spool(root, Route("http://mart", "one"), max_bytes=10**9, min_free=2 * 1024 * 1024)
+    taken: list[bytes] = []
+
+    def is_refused() -> bool:
+        try:
+            spool.put([b"y"])
+        except SpoolFullError:
+            return True
+        taken.append(b"y")
+        return False
+
+    for cycle in range(1, 4):
+        assert not is_refused()
+        fill(small_disk, leave=1024 * 1024)
+        wait_until(is_refused, "a put is refused")
+        assert len(taken) >= cycle
+        assert [entry.body for entry in spool.claim(10**9, 10**6).entries] == taken
+        spool.release()
+        (small_disk / "others").unlink()
+        wait_until(lambda: not spool._room.short, "there is room again")
+    spool.abandon()
+
+
+@pytest.mark.parametrize(("min_free", "short"), [(None, False), (0, False), (2**62, True)])
+def test_the_floor_is_a_setting(tmp_path: Path, min_free: int | None, short: bool):
+    """More than the disk has refuses everything; 0 switches the floor off."""
+    assert Room(tmp_path, min_free).look() is short
+
+
+def test_without_a_floor_the_disk_may_be_filled(small_disk: Path):
+    """Only the ballast is kept then; without the setting a twentieth stays free."""
+    free, none = Room(small_disk, 0), Room(small_disk)
+    assert not free.look()
+    fill(small_disk, leave=200_000)
+    assert none.look()
+    assert not free.look()

@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 from faults.size import sized
 from scorespan.errors import SpoolError
 from scorespan.spool.reader import Entry
-from scorespan.spool.root import Route, prepare_root
-from scorespan.spool.spool import Spool
+from scorespan.spool.root import Route, directories, prepare_root
+from scorespan.spool.spool import MOST_ADOPTED, Spool
 from spool.model_files import ModelFiles
 
 ROUTE = Route("http://mart", "one")
@@ -154,6 +154,8 @@ class PowerLoss(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """The process dies; what the system has in memory stays."""
+        if self.is_crowded():
+            return
         whole = self.spool.synced or not self.failed
         self.spool.abandon()
         self.no_more_faults()
@@ -164,6 +166,15 @@ class PowerLoss(RuleBasedStateMachine):
     @rule()
     def lose_power(self) -> None:
         """The machine dies; what is not synced is lost, kept or torn."""
+        if not self.is_crowded():
+            self.crash()
+
+    def is_crowded(self) -> bool:
+        """Whether another heir could not adopt all at once, and so not look at all."""
+        return len(directories(self.files.root)) >= MOST_ADOPTED
+
+    def crash(self) -> None:
+        """Lose power."""
         self.spool.abandon()
         self.no_more_faults()
         self.turn += 1
@@ -209,7 +220,7 @@ class PowerLoss(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end all that was promised is there."""
         if hasattr(self, "spool"):
-            self.lose_power()
+            self.crash()
             self.no_more_faults()
             self.spool.close()
             shutil.rmtree(self.folder)

@@ -21,6 +21,7 @@ from scorespan.spool.root import (
     route_of,
     take_orphan,
 )
+from scorespan.spool.segment_writer import SegmentWriter
 
 ROUTE = Route("http://mart", "one")
 
@@ -64,6 +65,79 @@ def test_a_root_of_somebody_else_is_refused(tmp_path: Path):
     os.chown(root, 12345, 12345)
     with pytest.raises(SettingsError, match="belongs to another user"):
         prepare_root(root)
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        ("nfs4", True), ("nfs", True), ("cifs", True), ("smb3", True), ("9p", True),
+        ("fuse.sshfs", True), ("ceph", True), ("lustre", True), ("ext4", False), ("tmpfs", False),
+        ("fuseblk", False), ("overlay", False),
+    ],
+)  # fmt: skip
+def test_a_network_file_system_is_refused(tmp_path: Path, kind: str, refused: bool):
+    """The error names the setting, the mount and what is allowed; a local disk is taken."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        f"99 27 0:50 / {tmp_path}/a\\040share rw - {kind} server:/export rw\n"
+    )
+    root = tmp_path / "a share" / "spool"
+    if not refused:
+        prepare_root(root, mounts=mounts)
+        return
+    with pytest.raises(SettingsError, match=rf"SCORESPAN_SPOOL_DIR.*{kind}.*a share.*ext4"):
+        prepare_root(root, mounts=mounts)
+    assert not root.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_read_only_file_system_is_refused(tmp_path: Path):
+    """Whoever asks, even root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "scorespan-test", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("no right to mount here")
+    try:
+        with pytest.raises(SettingsError, match=r"SCORESPAN_SPOOL_DIR.*Read-only file system"):
+            prepare_root(folder / "spool")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path):
+    """Another user gets an error that names the setting."""
+    tmp_path.chmod(0o755)
+    script = (
+        "import os, sys; from pathlib import Path; from scorespan.spool.root import prepare_root\n"
+        "from scorespan.errors import SettingsError\n"
+        "os.setuid(12345)\n"
+        "try: prepare_root(Path(sys.argv[1]))\n"
+        "except SettingsError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "spool")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("SCORESPAN_SPOOL_DIR: ")
+    assert "Permission denied" in done.stdout
+
+
+def test_a_directory_without_its_owner_file_is_adopted(root: Path):
+    """A power loss may have taken it; the segments say the route, too."""
+    directory = create_directory(root, ROUTE)
+    directory.release()
+    SegmentWriter(
+        directory.path / "00000001.segment", 1, {"owner": "x", "route": list(ROUTE)}
+    ).close()
+    (directory.path / "owner").unlink()
+    taken = take_orphan(directory.path, ROUTE)
+    assert taken is not None
+    assert is_owned(directory.path)
+    taken.release()
 
 
 def test_a_held_directory_cannot_be_taken(root: Path):
