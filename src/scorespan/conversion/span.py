@@ -195,7 +195,7 @@ def salvage(damaged: bytes) -> ScoringSpan:
             break
         # In JSON true is no number, in Python it is one.
         fits = isinstance(value, kind) and (type(value) is not bool or kind is bool)
-        if fits and not (type(value) is int and abs(value) >= _INT64):
+        if fits and not (type(value) is int and not -_INT64 <= value < _INT64):
             fields[place] = _escape_surrogates(value) if type(value) is str else value
         if text[position : position + 1] != ",":
             break
