@@ -86,12 +86,18 @@ class World:
 
     def delete(self, *scoring_ids: str) -> None:
         """Delete records from the mart's database."""
+        for scoring_id in scoring_ids:
+            self._change("DELETE FROM payload_records WHERE scoring_id = ?", scoring_id)
+
+    def rename(self, scoring_id: str, other: str) -> None:
+        """Give a record of the mart's database another id."""
+        change = "UPDATE payload_records SET scoring_id = ? WHERE scoring_id = ?"
+        self._change(change, other, scoring_id)
+
+    def _change(self, change: str, *values: str) -> None:
         database = self.live.running.folder / "mart.sqlite3"
         with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
-            for scoring_id in scoring_ids:
-                connection.execute(
-                    "DELETE FROM payload_records WHERE scoring_id = ?", (scoring_id,)
-                )
+            assert connection.execute(change, values).rowcount == 1
 
     def report(
         self,

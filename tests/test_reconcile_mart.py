@@ -184,6 +184,16 @@ def test_a_record_under_another_number_is_found_by_its_id(world: World):
     assert report.account.totals["stored"] == 2
 
 
+def test_a_record_under_another_id_is_missing(world: World):
+    """The sets of ids are compared, not only the numbers."""
+    world.put("p", range(1, 11))
+    world.deliver()
+    world.rename("p-4", "another")
+    report = world.report()
+    assert [lost.scoring_id for lost in report.lost] == ["p-4"]
+    assert report.missing == 1
+
+
 def test_a_conflict_is_listed_and_not_missing(world: World):
     """Another body under a known id: the first one stands, the second one is told."""
     world.put("p", [1, 2])
