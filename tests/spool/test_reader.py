@@ -47,7 +47,7 @@ def read(folder: Path, *, room: int = MANY, count: int = 1000) -> Found:
     entries: list[Entry] = []
     more = True
     while more:
-        found, more = reader.claim(room, count)
+        found, _, more = reader.claim(room, count)
         assert found or not more
         entries += found
     whole = {entry.sequence: entry.body for entry in entries if not entry.damaged}
@@ -180,7 +180,7 @@ def test_a_claim_is_bounded_by_bytes_or_one_entry(tmp_path: Path, room: int):
     found: list[int] = []
     more = True
     while more:
-        entries, more = reader.claim(room, 100)
+        entries, _, more = reader.claim(room, 100)
         assert len(entries) == 1 or sum(len(entry.body) for entry in entries) <= room
         found += [len(entry.body) for entry in entries]
     assert found == sizes

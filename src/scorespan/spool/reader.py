@@ -69,6 +69,7 @@ class DirectoryReader:
         `max_bytes` comes alone, and only where `alone` allows it.
         """
         entries: list[Entry] = []
+        taken = 0
         extent = self._extent()
         for path in segments_of(self.directory):
             if extent is not None and number_of(path) > extent.newest:
@@ -82,18 +83,18 @@ class DirectoryReader:
                     )
             if reading.foreign:
                 continue
-            found, more = reading.claim(
+            found, size, more = reading.claim(
                 extent.limits.get(number_of(path)) if extent is not None else None,
-                max_bytes,
+                max_bytes - taken,
                 max_entries - len(entries),
                 alone=alone and not entries,
             )
             entries += found
-            max_bytes -= sum(len(entry.body) for entry in found)
+            taken += size
             self._forget_if_done(reading)
             if more:
-                return Claimed(entries, more=True)
-        return Claimed(entries, more=False)
+                return Claimed(entries, taken, more=True)
+        return Claimed(entries, taken, more=False)
 
     def settle(self, reading: SegmentReading, entries: Sequence[Entry]) -> None:
         """Mark entries of a segment as settled; a segment whose entries all are is deleted.

@@ -153,45 +153,51 @@ class _Reading:
         frames: list[Frame] = []
         damage: list[Damage] = []
         left = max_bytes
-        while max_frames > 0:
-            found = read_frame(self._buffer, self._position)
-            if found is None:
-                here = self._base + self._position
-                if here >= self._end:
+        while len(frames) + len(damage) < max_frames:
+            first = alone and not frames and not damage
+            left = self._read_whole(frames, left, max_frames - len(damage), first=first)
+            here = self._base + self._position
+            if here >= self._end or left < 0 or len(frames) + len(damage) == max_frames:
+                break
+            if self._position or not self._buffer:
+                self._go_to(here, READ_BYTES)
+                continue
+            first = alone and not frames and not damage
+            length = body_length(self._buffer, 0)
+            if length is not None and len(self._buffer) < HEAD_SIZE + length <= self._end - here:
+                if length > left and not first:
                     break
-                if self._position or not self._buffer:
-                    self._go_to(here, READ_BYTES)
+                found = self._large(here, length)
+                if found is not None and not found.flags & _UNKNOWN_FLAGS:
+                    frames.append(found)
+                    left -= length
+                    self._position = found.end
                     continue
-                length = body_length(self._buffer, 0)
-                if (
-                    length is not None
-                    and len(self._buffer) < HEAD_SIZE + length <= self._end - here
-                ):
-                    if length > left and not alone:
-                        break
-                    found = self._large(here, length)
-            # The first frame that does not fit waits for the next read.
-            if found is None or found.flags & _UNKNOWN_FLAGS:
-                here = self._base + self._position
-                end = self._next_magic(here) if found is None else self._absolute(found)
-                if stop_at_damage or (end - here > left and not alone):
-                    break
-                damage.append(Damage(here, end))
-                left -= end - here
-                self._skip_to(end)
-            else:
-                length = len(found.body)
-                if length > left and not alone:
-                    break
-                frames.append(found)
-                left -= length
-                self._position = found.end
-            alone = False
-            max_frames -= 1
+            end = self._end_of_damage(here)
+            if stop_at_damage or (end - here > left and not first):
+                break
+            damage.append(Damage(here, end))
+            left -= end - here
+            self._go_to(end, READ_BYTES)
         return SegmentRead(frames, self._base + self._position, damage)
 
-    def _absolute(self, found: Frame) -> int:
-        return self._base + found.end
+    def _read_whole(self, frames: list[Frame], left: int, max_frames: int, *, first: bool) -> int:
+        """Take the buffer's whole frames; the bytes left, below 0 where nothing more fits."""
+        buffer, position = self._buffer, self._position
+        while len(frames) < max_frames:
+            found = read_frame(buffer, position)
+            if found is None or found.flags & _UNKNOWN_FLAGS:
+                break
+            length = found.end - position - HEAD_SIZE
+            if length > left and not first:
+                left = -1
+                break
+            first = False
+            frames.append(found)
+            left -= length
+            position = found.end
+        self._position = position
+        return left
 
     def _large(self, here: int, length: int) -> Frame | None:
         head = _pread(self._descriptor, HEAD_SIZE, here)
@@ -200,14 +206,14 @@ class _Reading:
             return None
         return frame_of(head, body, HEAD_SIZE + length)
 
-    def _next_magic(self, here: int) -> int:
-        """Where the next frame may begin behind `here`, or the end."""
-        found = self._buffer.find(FRAME_MAGIC, self._position + 1)
-        if found >= 0:
-            return min(self._base + found, self._end)
+    def _end_of_damage(self, here: int) -> int:
+        """Where the next frame may begin behind `here`, at which the buffer begins; or the end."""
+        unknown = read_frame(self._buffer, 0)
+        if unknown is not None:
+            return here + unknown.end
         start = here + 1
+        chunk = self._buffer[1:]
         while start < self._end:
-            chunk = _pread(self._descriptor, min(READ_BYTES, self._end - start), start)
             found = chunk.find(FRAME_MAGIC)
             if found >= 0:
                 return start + found
@@ -215,13 +221,8 @@ class _Reading:
                 break
             # The magic may lie across the edge.
             start += len(chunk) - len(FRAME_MAGIC) + 1
+            chunk = _pread(self._descriptor, min(READ_BYTES, self._end - start), start)
         return self._end
-
-    def _skip_to(self, place: int) -> None:
-        if place <= self._base + len(self._buffer):
-            self._position = place - self._base
-        else:
-            self._go_to(place, 0)
 
     def _go_to(self, place: int, size: int) -> None:
         self._base, self._position = place, 0

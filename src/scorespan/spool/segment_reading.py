@@ -32,9 +32,10 @@ class Entry(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """Entries that were claimed; `more` says that the next one did not fit."""
+    """Entries of `taken` bytes that were claimed; `more` says that the next one did not fit."""
 
     entries: list[Entry]
+    taken: int
     more: bool
 
 
@@ -109,6 +110,7 @@ class SegmentReading:
             OSError: the file cannot be opened.
         """
         entries: list[Entry] = []
+        taken = 0
         try:
             if limit is None:
                 size = self.path.stat().st_size
@@ -118,27 +120,27 @@ class SegmentReading:
                     self.complete = not limit.open
                     break
                 if len(entries) >= max_entries:
-                    return Claimed(entries, more=True)
+                    return Claimed(entries, taken, more=True)
                 unsure = self.offset >= limit.sure
                 read = read_segment(
                     self.path,
                     self.offset,
                     limit.size if unsure else limit.sure,
-                    max_bytes=max_bytes,
+                    max_bytes=max_bytes - taken,
                     max_frames=min(max_entries - len(entries), _FRAMES_AT_A_TIME),
                     alone=alone and not entries,
                     stop_at_damage=unsure,
                 )
                 if read.offset == self.offset:
-                    return Claimed(entries, more=not unsure)
+                    return Claimed(entries, taken, more=not unsure)
                 found = self._entries(read.frames, read.damage)
                 self.offset = read.offset
                 entries += found
-                max_bytes -= sum(len(entry.body) for entry in found)
+                taken += sum([len(entry.body) for entry in found])
         except FileNotFoundError:
             # Somebody removed it: what is in no file cannot be read, and stops nothing else.
             self.complete = True
-        return Claimed(entries, more=False)
+        return Claimed(entries, taken, more=False)
 
     def settle(self, entries: Sequence[Entry]) -> list[int]:
         """These entries are settled; the sequences that acks can name."""

@@ -200,9 +200,11 @@ class Spool:
         entries: list[Entry] = []
         more = False
         for reader in [*(reader for _, reader in self._adopted), self._own]:
-            found, more = reader.claim(max_bytes, max_entries - len(entries), alone=not entries)
+            found, size, more = reader.claim(
+                max_bytes, max_entries - len(entries), alone=not entries
+            )
             entries += found
-            max_bytes -= sum(len(entry.body) for entry in found)
+            max_bytes -= size
             if more:
                 break
         made_room = self._drop_drained() or bool(entries)
