@@ -7,7 +7,7 @@ import logging
 import os
 import random
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.resources import Resource
@@ -153,8 +153,15 @@ class PrivateIdGenerator(IdGenerator):
 _ids = PrivateIdGenerator()
 os.register_at_fork(after_in_child=_ids.reseed)
 
+
+class _Configuration(NamedTuple):
+    provider: TracerProvider
+    intake: Intake | None
+    """None where the spans go to an exporter."""
+
+
 _lock = native.Lock()
-_configured: TracerProvider | None = None
+_configured: _Configuration | None = None
 
 
 def configure(*, exporter: SpanExporter | None = None, **settings: object) -> None:
@@ -185,11 +192,8 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
         shutdown()
         _logger.warning("OTEL_SDK_DISABLED is set: payload logging is off")
         return
-    processor: SpanProcessor = (
-        ScoringSpanProcessor(Intake(Settings.load(settings)))
-        if exporter is None
-        else BatchSpanProcessor(exporter)
-    )
+    intake = Intake(Settings.load(settings)) if exporter is None else None
+    processor = ScoringSpanProcessor(intake) if exporter is None else BatchSpanProcessor(exporter)
     tracer_provider = TracerProvider(
         # Ours is the only processor: a list of one would cost every span three loops.
         active_span_processor=cast("SynchronousMultiSpanProcessor", processor),
@@ -201,11 +205,11 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     )
     producer.renew()  # what was scored until here has the numbers of the former one
     with _lock:
-        former, _configured = _configured, tracer_provider
+        former, _configured = _configured, _Configuration(tracer_provider, intake)
         # Before the former one drains: in between a scoring would go to the global provider.
         provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
     if former is not None:
-        former.shutdown()
+        former.provider.shutdown()
 
 
 def _resource(processor: SpanProcessor) -> Resource:
@@ -225,8 +229,8 @@ def _resource(processor: SpanProcessor) -> Resource:
 
 def flush(timeout: float = 10.0) -> bool:
     """Deliver what was scored so far; false where that took longer than `timeout` seconds."""
-    current: Any = _configured
-    return current is None or bool(current.force_flush(int(timeout * 1000)))
+    current = _configured
+    return current is None or bool(current.provider.force_flush(int(timeout * 1000)))
 
 
 def shutdown() -> None:
@@ -239,20 +243,21 @@ def shutdown() -> None:
     ending = _configured
     if ending is None:
         return
-    ending.shutdown()
+    ending.provider.shutdown()
     with _lock:
         if _configured is ending:
             _configured = None
             provider.install(None)
-    # A scoring that came after the drain has opened a spool again.
-    ending.shutdown()
+    if ending.intake is not None:
+        # A scoring that came after the drain has opened a spool again.
+        ending.intake.close()
 
 
 def _drain_at_exit() -> None:
     """Drain, and stay: handlers that run later, and threads that go on, score to the disk."""
     ending = _configured
     if ending is not None:
-        ending.shutdown()
+        ending.provider.shutdown()
 
 
 atexit.register(_drain_at_exit)

@@ -143,15 +143,17 @@ def test_sigterm_with_the_mart_down(host, handled):
     assert host.check(1000) == {"stored": 1000}
 
 
-@pytest.mark.parametrize("seconds", ["0", "1"])
-def test_a_mart_that_hangs_at_the_end(host, seconds):
+@pytest.mark.parametrize(
+    ("program", "seconds"), [("once", "0"), ("once", "1"), ("green_once", "1")]
+)
+def test_a_mart_that_hangs_at_the_end(host, program, seconds):
     """A mart that takes the request and never answers holds no exit up beyond its time."""
     with hanging() as url:
         environment = {"SCORESPAN_DATA_MART_URL": url, "SCORESPAN_SHUTDOWN_SECONDS": seconds}
-        with host.start("once", "100", **environment) as program:
-            assert program.stdout.readline() == "scored\n"
+        with host.start(program, "100", **environment) as process:
+            assert process.stdout.readline() == "scored\n"
             scored = time.monotonic()
-            assert program.wait(60) == 0
+            assert process.wait(60) == 0
             assert time.monotonic() - scored < float(seconds) + MARGIN
         assert host.check(100) == {"waiting": 100}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ class Delivery:
         now = time.monotonic()
         self._oldest = self._spool.oldest()
         if now >= self._look_due:
-            with os.scandir(self._spool.root / "dead") as found:
+            with suppress(FileNotFoundError), os.scandir(self._spool.root / "dead") as found:
                 self._letters = sum(not letter.name.startswith(".") for letter in found)
             # Many take long to count: at most one part in fifty of the time.
             self._look_due = now + max(_LOOK_SECONDS, 50 * (time.monotonic() - now))
