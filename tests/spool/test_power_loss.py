@@ -25,9 +25,10 @@ from hypothesis.stateful import (
 
 from faults.size import sized
 from scorespan.errors import SpoolError
+from scorespan.spool.adoption import MOST_ADOPTED
 from scorespan.spool.reader import Entry
 from scorespan.spool.root import Route, directories, prepare_root
-from scorespan.spool.spool import MOST_ADOPTED, Spool
+from scorespan.spool.spool import Spool
 from spool.model_files import ModelFiles
 
 ROUTE = Route("http://mart", "one")

@@ -380,7 +380,7 @@ def test_a_spool_whose_folder_is_gone_refuses_but_does_not_break(root: Path):
         spool.put([b"y"])  # needs no new descriptor
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    spool._writer._segment.close()
+    spool._writer.segments.live.close()
     with pytest.raises(SpoolError):
         spool.put([b"z"])
     spool.abandon()

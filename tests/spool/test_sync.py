@@ -123,7 +123,7 @@ def test_a_failed_sync_is_made_good_by_another_file(root: Path, spool: Spool, fi
 def test_a_descriptor_whose_sync_failed_is_never_synced_again(spool: Spool, files: FailingFiles):
     """The kernel would say yes the second time."""
     spool.put([b"x"])
-    failed = spool._writer._segment._fd
+    failed = spool._writer.segments.live._fd
     files.failing = once()
     spool.sync()
     spool.sync()
@@ -278,7 +278,7 @@ def test_durable_puts_of_many_threads_share_their_syncs(root: Path, files: Faili
     assert entered.wait(60)
     for thread in threads[1:]:
         thread.start()
-    wait_until(lambda: spool._writer._segment.count == 20, "all have appended")
+    wait_until(lambda: spool._writer.segments.live.count == 20, "all have appended")
     gate.set()
     for thread in threads:
         thread.join(60)

@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scorespan.errors import SpoolFullError
+from scorespan.spool.adoption import Adoption, let_go
 from scorespan.spool.files import DISK, Files, Piece
 from scorespan.spool.frames import HEAD_SIZE
 from scorespan.spool.reader import DirectoryReader, Entry, Extent, Mark
 from scorespan.spool.room import FOLDER, Room
-from scorespan.spool.root import (
-    OwnedDirectory,
-    Route,
-    bytes_under,
-    create_directory,
-    directories,
-    take_orphan,
-)
-from scorespan.spool.segment import segments_of
+from scorespan.spool.root import Route, bytes_under, create_directory
 from scorespan.spool.segment_reading import Faults, SegmentReading
 from scorespan.spool.sync import SYNC_SECONDS, SyncThread
 from scorespan.spool.writer import DirectoryWriter
@@ -27,8 +20,6 @@ from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
 ADOPT_SECONDS = 5.0
-MOST_ADOPTED = 8
-"""Directories of dead processes held at a time: each costs a descriptor, and others may help."""
 
 
 class Claim(NamedTuple):
@@ -64,7 +55,6 @@ class Spool:
 
     Attributes:
         arrived: set when entries may have come.
-        orphans_left: whether the last adoption could not take all.
     """
 
     def __init__(  # noqa: PLR0913 - disk and time are parameters
@@ -103,12 +93,11 @@ class Spool:
         except OSError:
             self._owned.remove()
             raise
+        self._segments = self._writer.segments
         self._append = self._writer.append_synced if durable else self._writer.append
         self.arrived = self._writer.arrived
         self._own = self._reader(self._owned.path, self._writer.extent)
-        self._adopted: list[tuple[OwnedDirectory, DirectoryReader]] = []
-        self._left: set[Path] = set()
-        self.orphans_left = False
+        self._adoption = Adoption(root, route, self._reader, files)
         self._thread: SyncThread | None = None
         if sync_seconds is not None:
             self._thread = SyncThread(self._writer.wake, self._tend, sync_seconds)
@@ -135,9 +124,14 @@ class Spool:
         return self._writer.gone
 
     @property
+    def orphans_left(self) -> bool:
+        """Whether the last adoption could not take all."""
+        return self._adoption.more
+
+    @property
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
-        return self._others + self._writer.written - self._removed
+        return self._others + self._segments.written - self._removed
 
     @property
     def waiting(self) -> int:
@@ -152,7 +146,7 @@ class Spool:
     @property
     def sync_failures(self) -> int:
         """How many syncs have failed."""
-        return self._writer.sync_failures
+        return self._writer.disk.failures
 
     @property
     def damaged_bytes(self) -> int:
@@ -177,7 +171,7 @@ class Spool:
         if self._room.short:
             raise SpoolFullError("the disk is nearly full; what is there is delivered first")
         length = sum(map(len, pieces))
-        held = self._others + self._writer.written - self._removed + HEAD_SIZE + length
+        held = self._others + self._segments.written - self._removed + HEAD_SIZE + length
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
             # What is settled in the segment that is being written gives its bytes back only then.
             self._writer.roll_soon()
@@ -199,7 +193,7 @@ class Spool:
         """
         entries: list[Entry] = []
         more = False
-        for reader in [*(reader for _, reader in self._adopted), self._own]:
+        for reader in [*self._adoption.readers(), self._own]:
             found, size, more = reader.claim(
                 max_bytes, max_entries - len(entries), alone=not entries
             )
@@ -207,12 +201,12 @@ class Spool:
             max_bytes -= size
             if more:
                 break
-        made_room = self._drop_drained() or bool(entries)
+        made_room = self._adoption.drop_drained() or bool(entries)
         return Claim(entries, more=more or (self.orphans_left and made_room))
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again, after a fault of ours."""
-        for reader in [*(reader for _, reader in self._adopted), self._own]:
+        for reader in [*self._adoption.readers(), self._own]:
             reader.release()
 
     def settle(self, entries: Iterable[Entry]) -> None:
@@ -233,9 +227,7 @@ class Spool:
 
     def mark(self) -> SpoolMark:
         """What has been put until now, and what is adopted. Any thread may ask."""
-        return SpoolMark(
-            self._writer.mark(), frozenset(owned.path for owned, _ in list(self._adopted))
-        )
+        return SpoolMark(self._segments.mark(), self._adoption.paths)
 
     def passed(self, mark: SpoolMark) -> bool:
         """Whether all that was there at the mark is settled.
@@ -243,9 +235,9 @@ class Spool:
         It is not while entries of a failed sync are to be written again.
         """
         return (
-            not any(owned.path in mark.adopted for owned, _ in self._adopted)
-            and not self._writer.rewriting
-            and self._own.passed(mark.own, self._writer.written_again)
+            not mark.adopted & self._adoption.paths
+            and not self._writer.disk.failed
+            and self._own.passed(mark.own, self._writer.disk.written_again)
         )
 
     def oldest(self) -> float | None:
@@ -253,7 +245,7 @@ class Spool:
 
         Lists directories: not for each record.
         """
-        found = [reader.oldest() for _, reader in self._adopted] + [self._own.oldest()]
+        found = [reader.oldest() for reader in (*self._adoption.readers(), self._own)]
         return min((time for time in found if time is not None), default=None)
 
     def adopt(self) -> list[Path]:
@@ -261,20 +253,7 @@ class Spool:
 
         A few at a time: more are taken when these are drained.
         """
-        self._drop_drained()
-        taken: list[Path] = []
-        self.orphans_left = False
-        for directory in directories(self.root):
-            if len(self._adopted) >= MOST_ADOPTED:
-                self.orphans_left = True
-                break
-            if directory in self._left:
-                continue
-            owned = take_orphan(directory, self._route, self._files)
-            if owned is not None:
-                self._adopted.append((owned, self._reader(directory)))
-                taken.append(directory)
-        return taken
+        return self._adoption.take()
 
     def make_room(self) -> None:
         """The disk is full: take nothing new, and give up the ballast for what must be written."""
@@ -308,10 +287,9 @@ class Spool:
         try:
             self._writer.close()
         finally:
-            for owned, _ in self._adopted:
-                self._let_go(owned)
+            self._adoption.let_go()
             self._own.claim(1, 1)  # what is settled to its end goes with that
-            self._let_go(self._owned)
+            let_go(self._owned)
 
     def abandon(self) -> None:
         """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
@@ -319,8 +297,8 @@ class Spool:
         if self._thread is not None:
             self._thread.drop()
         self._writer.abandon()
-        for owned in (self._owned, *(owned for owned, _ in self._adopted)):
-            owned.release()
+        self._owned.release()
+        self._adoption.release()
 
     def _tend(self) -> bool:
         """Sync, and look at the room; whether that is to be done again though nothing comes."""
@@ -332,20 +310,6 @@ class Spool:
         if short:
             self._log.warning("room", "the disk is nearly full: new records are refused")
         return short
-
-    def _let_go(self, owned: OwnedDirectory) -> None:
-        """Let go of a directory, and remove it where nothing is left in it."""
-        owned.release() if segments_of(owned.path) else owned.remove()
-
-    def _drop_drained(self) -> bool:
-        drained = [(owned, reader) for owned, reader in self._adopted if reader.drained()]
-        for owned, reader in drained:
-            self._let_go(owned)
-            if owned.path.exists():
-                # Segments of a newer version stay for whom can read them.
-                self._left.add(owned.path)
-            self._adopted.remove((owned, reader))
-        return bool(drained)
 
     def _reader(
         self, directory: Path, extent: Callable[[], Extent | None] = lambda: None

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Mapping, Sequence
 from errno import EDQUOT, ENOENT, ENOSPC, ETIMEDOUT
 from pathlib import Path
 
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
+from scorespan.spool.disk_sync import DiskSync
 from scorespan.spool.files import DISK, Files, Piece
-from scorespan.spool.open_segments import OpenSegments
-from scorespan.spool.reader import Extent, Mark
-from scorespan.spool.rewrite import Rewrite
+from scorespan.spool.reader import Extent
+from scorespan.spool.segment_log import SegmentLog
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.sync import Group, Turns
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
-SEGMENT_BYTES = 16 * 1024 * 1024
-SEGMENT_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _FULL = (ENOSPC, EDQUOT)
 
@@ -45,13 +42,10 @@ class DirectoryWriter:
         OSError: from the constructor, where no file can be made.
 
     Attributes:
-        written: bytes that the directory's segments took so far.
         appended: entries that they took.
         arrived: set after each sync that followed an append.
         wake: set when a sync should follow soon.
         gone: whether the directory was removed under us; appends raise then.
-        sync_failures: how many syncs have failed.
-        written_again: numbers of segments with entries of earlier ones.
     """
 
     def __init__(
@@ -65,20 +59,14 @@ class DirectoryWriter:
     ) -> None:
         self._log = log
         self._durable = durable
-        self._segments = OpenSegments(directory, header, files, durable=durable)
-        self._lock = self._segments.lock
-        self._segment = self._segments.create()
-        self.written = self._segment.size
+        self.segments = SegmentLog(directory, header, files, durable=durable)
+        self._lock = self.segments.lock
+        self.disk = DiskSync(self.segments, log)
         self.appended = 0
         self.arrived = native.Event()
         self.wake = native.Event()
         self.gone = False
-        self.sync_failures = 0
-        self.written_again: set[int] = set()
         self._numbers = itertools.count(1)
-        self._last = 0
-        self._opened = time.monotonic()
-        self._rewrite = Rewrite(log)
         self._turns = Turns()
         self._group = Group()
         self._inside: set[int] = set()
@@ -93,14 +81,9 @@ class DirectoryWriter:
         return self._refusal is not None and not self._closed and not self.gone
 
     @property
-    def rewriting(self) -> bool:
-        """Whether entries of a failed sync are still to be written again."""
-        return bool(self._rewrite.failed)
-
-    @property
     def synced(self) -> bool:
         """Whether all that was appended is on the disk."""
-        return self._segments.synced()
+        return self.segments.synced()
 
     def append(self, pieces: Sequence[Piece], length: int) -> None:
         """Write one entry of `length` bytes; it then survives the death of the process.
@@ -115,7 +98,8 @@ class DirectoryWriter:
                 kind, reason = self._refusal
                 raise kind(reason)
             try:
-                self.written += self._segment.append(next(self._numbers), pieces, length)
+                segments = self.segments
+                segments.written += segments.live.append(next(self._numbers), pieces, length)
             except OSError as error:
                 raise self._not_written(error) from error
             self.appended += 1
@@ -147,15 +131,7 @@ class DirectoryWriter:
 
     def extent(self) -> Extent | None:
         """How far a reader may go; None when nobody writes any more."""
-        return None if self._closed else self._segments.extent()
-
-    def mark(self) -> Mark:
-        """What has been appended until now."""
-        with self._lock:
-            segment = self._segment
-            if segment.last is None:
-                return Mark(segment.number, 0, self._last)
-            return Mark(segment.number, segment.size, segment.last)
+        return None if self._closed else self.segments.extent()
 
     def roll_soon(self) -> None:
         """Have the next sync go on in a new segment, so that this one can be deleted."""
@@ -177,7 +153,7 @@ class DirectoryWriter:
         Returns:
             Whether this is to be tried again, because the disk fails.
         """
-        if self.refusing or self._due() or (self._dirty and not self._durable):
+        if self.refusing or self._is_due() or (self._dirty and not self._durable):
             with contextlib.suppress(OSError):  # reported where it failed
                 self.sync()
         return self.refusing
@@ -211,13 +187,13 @@ class DirectoryWriter:
             self._sync()
         finally:
             self._turns.give_back()
-            self._segments.close_all()
+            self.segments.close_all()
 
     def abandon(self) -> None:
         """Drop descriptors without writing: for a forked child, whose parent owns the files."""
         self._refusal = (SpoolClosedError, "the spool is closed")
         self._closed = True
-        self._segments.close_all()
+        self.segments.close_all()
 
     def _sync(self) -> None:
         """Sync, for whoever has the turn."""
@@ -227,15 +203,16 @@ class DirectoryWriter:
             self._dirty = False
             following = self._following()
             with self._lock:
-                rolled = self._segment
+                rolled = self.segments.live
                 self._take_group(groups)
                 if following is not None:
-                    self._go_on_in(following)
+                    self.segments.go_on_in(following)
             if following is not None:
                 # Without its seal a segment is as good; what counts is that its entries are synced.
                 with contextlib.suppress(OSError):
                     rolled.seal()
-            self._bring_to_disk()
+            self._check_there()
+            self.disk.sync()
         except BaseException as error:
             if isinstance(error, OSError) and error.errno is not None:
                 reason = f"the disk fails: {error.strerror}"
@@ -244,7 +221,7 @@ class DirectoryWriter:
                     self._take_group(groups)
                     self._refuse(SpoolError, reason)
                 if self._durable:
-                    self._rewrite.forget()
+                    self.disk.forget()
             for group in groups:
                 group.error = reason
             raise
@@ -261,77 +238,33 @@ class DirectoryWriter:
         groups.append(self._group)
         self._group = Group()
 
-    def _bring_to_disk(self) -> None:
-        """Sync every segment that has not failed, and what is left of those that have."""
-        if not self._segment.path.exists():
+    def _check_there(self) -> None:
+        if not self.segments.live.path.exists():
             # Bytes in a file without a name are lost with the process: say so, and take no more.
             reason = "the spool's directory was removed"
             self._refuse(SpoolError, reason)
             self.gone = True
             self._log.warning("gone", "spool: %s", reason)
             raise FileNotFoundError(ENOENT, reason)
-        if self._rewrite.failed:
-            self._write_again()
-        for segment in self._segments.begin_sync():
-            try:
-                segment.sync()
-                self._segments.sync_names()
-            except OSError as error:
-                self.sync_failures += 1
-                self._rewrite.add(segment, error)
-                self._write_again()
-            else:
-                with self._lock:
-                    segment.end_sync()
-                if segment is not self._segment:
-                    self._segments.close(segment)
 
-    def _write_again(self) -> None:
-        """Bring what failed syncs left to the disk, and leave their files."""
-        if self._segment.failed:
-            following = self._segments.create()
-            with self._lock:
-                self._go_on_in(following)
-        try:
-            again = self._rewrite.write(self._segments.create_hidden, self._segments.sync_names)
-            if again is not None:
-                with self._lock:
-                    again.end_sync()
-                    self.written += again.size
-                    self.written_again.add(again.number)
-                self._segments.close(again)
-            for segment in self._rewrite.give_up():
-                self.written -= segment.size - segment.synced
-        finally:
-            self._segments.leave_given_up()
-
-    def _due(self) -> bool:
-        """Whether it is time for another segment."""
-        segment = self._segment
-        old = time.monotonic() - self._opened > SEGMENT_SECONDS
-        return bool(segment.count) and (segment.size > SEGMENT_BYTES or old or self._roll_asked)
+    def _is_due(self) -> bool:
+        asked = self._roll_asked and self.segments.live.count > 0
+        return asked or self.segments.is_due()
 
     def _following(self) -> SegmentWriter | None:
         """The segment to go on in, where it is time to and there can be one."""
-        due, self._roll_asked = self._due(), False
-        if not due or self._rewrite.failed or self._closed:
+        due, self._roll_asked = self._is_due(), False
+        if not due or self.disk.failed or self._closed:
             return None
         try:
-            return self._segments.create()
+            return self.segments.create()
         except OSError as error:
             self._log.warning("roll", "spool: no new segment: %s", error.strerror or error)
             return None
 
-    def _go_on_in(self, following: SegmentWriter) -> None:
-        """Append to this segment from now on. Under the lock."""
-        self._last = self._segment.last or self._last
-        self._segment = following
-        self._opened = time.monotonic()
-        self.written += following.size
-
     def _not_written(self, error: OSError) -> SpoolError:
         reason = f"the spool cannot be written: {error.strerror or type(error).__name__}"
-        if self._segment.torn:
+        if self.segments.live.torn:
             self._refuse(SpoolError, reason)
             self.wake.set()
         return SpoolFullError(reason) if error.errno in _FULL else SpoolError(reason)

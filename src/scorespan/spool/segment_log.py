@@ -1,4 +1,4 @@
-"""The open segments of a directory: those that may still change, and what a reader sees of them."""
+"""The segment log of a directory: its open segments, and what a reader sees of them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scorespan.spool.files import Files
-from scorespan.spool.reader import Extent
+from scorespan.spool.reader import Extent, Mark
 from scorespan.spool.segment import SUFFIX
 from scorespan.spool.segment_reading import Limit
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.threads import native
 
+SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_SECONDS = 60.0
 
-class OpenSegments:
+
+class SegmentLog:
     """Makes segments and knows them until all of each is on the disk, or it is given up.
 
     Args:
@@ -24,7 +27,12 @@ class OpenSegments:
         files: makes the changes on disk.
         durable: whether a reader gets only what is synced.
 
+    Raises:
+        OSError: from the constructor, where no file can be made.
+
     Attributes:
+        live: the segment that is appended to.
+        written: bytes that the segments took so far.
         lock: held while what a reader sees changes. Reentrant: a signal handler or a finalizer may
             score in the middle of an append.
     """
@@ -41,6 +49,10 @@ class OpenSegments:
         self._newest = 0
         self._open: dict[int, SegmentWriter] = {}
         self._names_synced = False
+        self._last = 0
+        self.live = self.create()
+        self.written = self.live.size
+        self._opened = time.monotonic()
 
     def create(self) -> SegmentWriter:
         """A new segment.
@@ -53,6 +65,25 @@ class OpenSegments:
     def create_hidden(self) -> SegmentWriter:
         """A new segment that a reader does not see before it is closed."""
         return self._create(hidden=True)
+
+    def go_on_in(self, following: SegmentWriter) -> None:
+        """Append to this segment from now on. Under the lock."""
+        self._last = self.live.last or self._last
+        self.live = following
+        self._opened = time.monotonic()
+        self.written += following.size
+
+    def is_due(self) -> bool:
+        """Whether the live segment is large or old enough for another."""
+        age = time.monotonic() - self._opened
+        return bool(self.live.count) and (self.live.size > SEGMENT_BYTES or age > SEGMENT_SECONDS)
+
+    def mark(self) -> Mark:
+        """What has been appended until now."""
+        with self.lock:
+            if self.live.last is None:
+                return Mark(self.live.number, 0, self._last)
+            return Mark(self.live.number, self.live.size, self.live.last)
 
     def begin_sync(self) -> list[SegmentWriter]:
         """Those that can be synced, oldest first: what is in them now is what the sync is about."""
