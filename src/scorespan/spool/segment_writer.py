@@ -105,11 +105,12 @@ class SegmentWriter:
             OSError: nothing of the entry was kept.
         """
         whole = frame(sequence, 0, pieces, length)
+        taken = HEAD_SIZE + length
         try:
             written = self._writev(self._fd, whole)
-            if written != HEAD_SIZE + length:
+            if written != taken:
                 self._write_rest(whole, written)
-            size = self.size = self.size + HEAD_SIZE + length
+            size = self.size = self.size + taken
             if size <= self._keep_to:
                 self._kept += whole
         except BaseException as error:
@@ -126,7 +127,7 @@ class SegmentWriter:
             self.first = sequence
         self.count += 1
         self.last = sequence
-        return HEAD_SIZE + length
+        return taken
 
     def seal(self, **known: object) -> None:
         """Write the end of the segment: what a reader must have found in it.
