@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from examples.live import PROGRAMS, run
+from examples.live import run
+from faults.processes import SCORER
 from isolated.environments import CORE, TOOLS
 from isolated.suite import CORE_TESTS, run_tests
 
@@ -35,7 +38,8 @@ def test_core_and_sdk_door_pass_their_tests_on_1_33(oldest):
 def test_scoring_on_1_33_reaches_a_real_mart(oldest, live, tmp_path):
     """A scoring in a process with 1.33.0 must be in the mart when the process has ended."""
     accepted = tmp_path / "accepted"
-    command = [oldest.python, "-W", "error", PROGRAMS / "hammer.py", accepted, "drain"]
+    how = {"accepted": str(accepted), "settings": {}, "count": 1, "flush": 80}
+    command = [oldest.python, "-W", "error", SCORER, json.dumps(how)]
     done = run(command, live.environment())
     assert done.stderr == ""
     assert live.ids() == accepted.read_text().split()
