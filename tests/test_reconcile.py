@@ -360,6 +360,7 @@ class Waiting:
     def __init__(self, root: Path, spool: Spool) -> None:
         self.root = root
         self.spool = spool
+        self.ledger = Ledger(root / "ledger", spool.name, route=ROUTE, producer_id="p")
         self.happens: Callable[[], None] = lambda: None
         self.waited = 0
         self.say(1.0)
@@ -368,6 +369,11 @@ class Waiting:
         """Have the process write its status."""
         status = {"producer": "p", "scored": 3, "time": moment}
         (self.spool.path / STATUS_FILE).write_bytes(orjson.dumps(status))
+
+    def die(self) -> None:
+        """Let the process end."""
+        self.ledger.close()
+        self.spool.abandon()
 
     def wait(self, _: float) -> None:
         """Instead of waiting."""
@@ -390,7 +396,9 @@ class Waiting:
 def waiting(root: Path) -> Iterator[Waiting]:
     """Numbers 1 and 3 are in the spool of this process."""
     spool = fill_spool(root, span(1), span(3))
-    yield Waiting(root, spool)
+    made = Waiting(root, spool)
+    yield made
+    made.ledger.close()
     spool.close()
 
 
@@ -416,8 +424,18 @@ def test_a_number_is_missing_once_its_process_has_moved(waiting: Waiting):
 
 def test_a_number_is_missing_once_its_process_has_ended(waiting: Waiting):
     """All that it had is on the disk."""
-    waiting.happens = waiting.spool.abandon
+    waiting.happens = waiting.die
     assert waiting.look() == ([Gap("p", 2, 2)], [])
+    assert waiting.waited == 2
+
+
+def test_a_number_of_a_dead_process_is_missing_whoever_holds_its_directory(waiting: Waiting):
+    """A living process has taken it over, and writes no status there."""
+    waiting.die()
+    heir = Spool(waiting.root, ROUTE, max_bytes=10**9)
+    assert heir.adopt() == [waiting.spool.path]
+    assert waiting.look() == ([Gap("p", 2, 2)], [])
+    heir.close()
 
 
 def test_a_number_of_a_process_that_does_not_move_is_not_judged(waiting: Waiting):
@@ -429,7 +447,4 @@ def test_a_number_of_a_process_that_does_not_move_is_not_judged(waiting: Waiting
 def test_a_process_is_known_to_live_before_its_first_status(waiting: Waiting):
     """By the first line of its ledger."""
     (waiting.spool.path / STATUS_FILE).unlink()
-    name = waiting.spool.name
-    ledger = Ledger(waiting.root / "ledger", name, route=ROUTE, producer_id="p")
     assert waiting.look() == ([], [Gap("p", 2, 2)])
-    ledger.close()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from scorespan.delivery.settle import read_status
 from scorespan.reconcile.reading import RootReader
 from scorespan.reconcile.tally import Tally
 from scorespan.spool.counts import Source
 from scorespan.spool.ranges import Ranges
-from scorespan.spool.root import is_owned
 
 _PAUSE_SECONDS = 0.2
 
@@ -101,11 +98,11 @@ def look_again(
     Returns:
         Numbers of processes that live and did not move in that time: of these nothing can be said.
     """
-    alive = {source: path for source, path in reader.alive.items() if source in gaps.wanted}
-    before = {source: _said(path) for source, path in alive.items()}
+    alive = {source: process for source, process in reader.alive.items() if source in gaps.wanted}
+    before = {source: process.said() for source, process in alive.items()}
     deadline = clock() + patience
     while True:
-        moved = {source for source, path in alive.items() if _said(path) != before[source]}
+        moved = {source for source, process in alive.items() if process.said() != before[source]}
         reader.read_again(gaps.wanted)
         gaps.drop_known(reader.tally)
         stuck = [source for source in alive if source in gaps.wanted and source not in moved]
@@ -114,9 +111,3 @@ def look_again(
         if clock() >= deadline:
             return [gap for source in stuck for gap in gaps.drop(source)]
         wait(_PAUSE_SECONDS)
-
-
-def _said(directory: Path) -> tuple[bool, object]:
-    """Whether a process lives, and when it last wrote its status."""
-    status = read_status(directory)
-    return is_owned(directory), None if status is None else status.get("time")

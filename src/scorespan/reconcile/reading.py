@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from scorespan.delivery.settle import counted_by, read_status
 from scorespan.reconcile.tally import Tally
 from scorespan.reconcile.waiting import read_waiting
 from scorespan.spool.counts import Source, read_counts
-from scorespan.spool.ledger_files import Scored, ledger_files, locked, read_ledger
+from scorespan.spool.ledger_files import (
+    Scored,
+    is_finished,
+    ledger_files,
+    locked,
+    read_ledger,
+)
 from scorespan.spool.ranges import Ranges
-from scorespan.spool.root import Route, directories, is_owned, route_of
+from scorespan.spool.root import Route, directories, route_of
+
+
+class Living(NamedTuple):
+    """A process that lives: the ledger file that it holds, and its directory."""
+
+    ledger: Path
+    directory: Path
+
+    def said(self) -> tuple[object, ...]:
+        """What changes when the process moves, or ends."""
+        status = read_status(self.directory) or {}
+        return self.ledger.exists(), is_finished(self.ledger), status.get("time")
 
 
 class RootReader:
@@ -23,14 +42,14 @@ class RootReader:
     Attributes:
         root: the spool root.
         tally: what is known.
-        alive: directories of living processes, by the source that counts in them.
+        alive: living processes, by the source that counts in them.
         waiting: how many entries wait in a directory, and the oldest one's minute.
     """
 
     def __init__(self, root: Path, tally: Tally) -> None:
         self.root = root
         self.tally = tally
-        self.alive: dict[Source, Path] = {}
+        self.alive: dict[Source, Living] = {}
         self.waiting: dict[Path, tuple[int, int | None]] = {}
 
     def read(self) -> None:
@@ -52,11 +71,6 @@ class RootReader:
         if counted is not None:
             source = self.tally.source(route_of(directory), counted[0])
             self.tally.add_scored(source, counted[1])
-            self._note_alive(source, directory)
-
-    def _note_alive(self, source: Source, directory: Path) -> None:
-        if is_owned(directory):
-            self.alive[source] = directory
 
     def _read_directory(
         self, directory: Path, wanted: Mapping[Source, Ranges] | None = None
@@ -85,10 +99,15 @@ class RootReader:
             for path in ledger_files(folder):
                 for line in read_ledger(path):
                     self.tally.add_line(line, wanted)
-                    # A process begins its ledger before it takes its first record.
                     if isinstance(line, Scored) and line.directory and wanted is None:
-                        source = self.tally.source(line.route, line.producer_id)
-                        self._note_alive(source, self.root / line.directory)
+                        self._note_alive(line, path)
+
+    def _note_alive(self, head: Scored, path: Path) -> None:
+        # By the ledger, which a process begins before it takes its first record, and which nobody
+        # else ever holds: its directory may have been taken over.
+        if not is_finished(path):
+            directory = self.root / str(head.directory)
+            self.alive[self.tally.source(head.route, head.producer_id)] = Living(path, directory)
 
 
 def only_route(root: Path) -> Route | None:
