@@ -134,10 +134,24 @@ def test_a_directory_without_its_owner_file_is_adopted(root: Path):
         directory.path / "00000001.segment", 1, {"owner": "x", "route": list(ROUTE)}
     ).close()
     (directory.path / "owner").unlink()
+    assert take_orphan(directory.path, Route("http://mart", "two")) is None
     taken = take_orphan(directory.path, ROUTE)
     assert taken is not None
     assert is_owned(directory.path)
     taken.release()
+    (directory.path / "00000001.segment").unlink()
+    assert route_of(directory.path) == ROUTE
+
+
+def test_a_directory_that_says_nothing_and_holds_nothing_is_anybodys(root: Path):
+    """It can be removed; one with segments of an unknown route stays for a person to look at."""
+    directory = create_directory(root, ROUTE)
+    directory.release()
+    (directory.path / "owner").write_bytes(b"")
+    (directory.path / "00000001.segment").write_bytes(b"noise")
+    assert take_orphan(directory.path, ROUTE) is None
+    (directory.path / "00000001.segment").unlink()
+    assert take_orphan(directory.path, ROUTE) is not None
 
 
 def test_a_held_directory_cannot_be_taken(root: Path):

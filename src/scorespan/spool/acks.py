@@ -11,6 +11,7 @@ import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
+from errno import ENOSPC
 from pathlib import Path
 from zlib import crc32
 
@@ -47,6 +48,7 @@ def append_acks(segment: Path, sequences: Iterable[int], files: Files = DISK) ->
             files.truncate(descriptor, size)
         if files.writev(descriptor, [b"".join(items)]) != len(items) * _SIZE:
             files.truncate(descriptor, size)
+            raise OSError(ENOSPC, "the acks were written in part")
     finally:
         files.close(descriptor)
 

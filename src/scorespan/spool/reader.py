@@ -106,7 +106,11 @@ class DirectoryReader:
         """
         sequences = reading.settle(entries)
         if not self._forget_if_done(reading) and sequences:
-            append_acks(reading.path, sequences, self._files)
+            try:
+                append_acks(reading.path, sequences, self._files)
+            except OSError:
+                reading.remember(sequences)
+                raise
 
     def release(self) -> None:
         """Make claimed entries that are not settled claimable again."""

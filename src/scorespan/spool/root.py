@@ -119,8 +119,7 @@ def create_directory(root: Path, route: Route, files: Files = DISK) -> OwnedDire
     try:
         descriptor = files.create(hidden / _OWNER)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        owner = {"pid": os.getpid(), "route": list(route), "created": time.time()}
-        files.writev(descriptor, [orjson.dumps(owner)])
+        _write_owner(descriptor, route, time.time(), files)
         path = root / f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex}"
         files.rename(hidden, path)
     except OSError:
@@ -157,10 +156,9 @@ def route_of(directory: Path) -> Route | None:
 
     After a power loss the `owner` file may be empty; every segment's header has the route, too.
     """
-    try:
-        return Route(*orjson.loads((directory / _OWNER).read_bytes())["route"])
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
+    written = _written_route(directory)
+    if written is not None:
+        return written
     for segment in segments_of(directory):
         header = read_header(segment)
         if header is not None:
@@ -170,8 +168,12 @@ def route_of(directory: Path) -> Route | None:
 
 
 def take_orphan(directory: Path, route: Route, files: Files = DISK) -> OwnedDirectory | None:
-    """Hold a directory whose process is gone, if it is one and has this route."""
-    if route_of(directory) != route:
+    """Hold a directory whose process is gone, if it is one and has this route.
+
+    One that says no route and has no segment is nobody's, and taken, too: it can be removed.
+    """
+    found = route_of(directory)
+    if found != route and (found is not None or segments_of(directory)):
         return None
     try:
         # Made anew where a power loss took it.
@@ -182,12 +184,31 @@ def take_orphan(directory: Path, route: Route, files: Files = DISK) -> OwnedDire
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A former owner may have removed the directory between the open and the lock.
         still_there = (directory / _OWNER).stat().st_ino == os.fstat(descriptor).st_ino
+        if still_there and _written_route(directory) is None:
+            # It was told by a segment, which goes when it is settled.
+            files.truncate(descriptor, 0)
+            _write_owner(descriptor, route, 0.0, files)
+            files.datasync(descriptor)
+            files.sync_folder(directory)
     except OSError:
         still_there = False
     if not still_there:
         files.close(descriptor)
         return None
     return OwnedDirectory(directory, route, descriptor, files)
+
+
+def _write_owner(descriptor: int, route: Route, created: float, files: Files) -> None:
+    owner = {"pid": os.getpid(), "route": list(route), "created": created}
+    files.writev(descriptor, [orjson.dumps(owner)])
+
+
+def _written_route(directory: Path) -> Route | None:
+    """The route that the `owner` file says."""
+    try:
+        return Route(*orjson.loads((directory / _OWNER).read_bytes())["route"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def is_owned(directory: Path) -> bool:

@@ -88,9 +88,9 @@ class SegmentReading:
         self.claimed: set[int] = set()
         self.rewind()
         self._lost = 0
-        # Acks name sequences; what is settled of damaged bytes is known here alone.
+        # What no acks tell: damaged bytes, and entries whose acks could not be written.
         self._damage_seen: set[int] = set()
-        self._damage_settled: set[int] = set()
+        self._settled_here: set[int] = set()
 
     def rewind(self) -> None:
         """Read again from the start what is not settled."""
@@ -145,8 +145,12 @@ class SegmentReading:
     def settle(self, entries: Sequence[Entry]) -> list[int]:
         """These entries are settled; the sequences that acks can name."""
         self.claimed.difference_update([entry.sequence for entry in entries])
-        self._damage_settled.update(entry.sequence for entry in entries if entry.damaged)
+        self._settled_here.update(entry.sequence for entry in entries if entry.damaged)
         return [entry.sequence for entry in entries if not entry.damaged]
+
+    def remember(self, sequences: Sequence[int]) -> None:
+        """The acks of these entries could not be written; at least here they are settled."""
+        self._settled_here.update(sequences)
 
     def _entries(self, frames: Sequence[Frame], damage: Sequence[Damage]) -> list[Entry]:
         entries = [
@@ -159,6 +163,8 @@ class SegmentReading:
             self._check_seal(known_of(frames[-1]).get("count"))
         if self._acked:
             entries = [entry for entry in entries if entry.sequence not in self._acked]
+        if self._settled_here:
+            entries = [entry for entry in entries if entry.sequence not in self._settled_here]
         if damage:
             entries += self._damaged(damage)
         self.claimed.update([entry.sequence for entry in entries])
@@ -176,7 +182,7 @@ class SegmentReading:
     def _damaged(self, damage: Sequence[Damage]) -> list[Entry]:
         entries = []
         for start, end in damage:
-            if -start in self._damage_settled:
+            if -start in self._settled_here:
                 continue
             if start not in self._damage_seen:
                 self._damage_seen.add(start)
