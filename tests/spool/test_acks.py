@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorespan.spool.acks import Acked, acks_path, append_acks
@@ -13,6 +13,7 @@ from scorespan.spool.acks import Acked, acks_path, append_acks
 SETS = st.lists(st.sets(st.integers(1, 60), min_size=1), max_size=6)
 
 
+@settings(deadline=None)
 @given(SETS)
 def test_what_is_appended_is_acked_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, groups: list[set[int]]
@@ -26,6 +27,7 @@ def test_what_is_appended_is_acked_and_nothing_else(
     assert {sequence for sequence in range(100) if sequence in acked} == expected
 
 
+@settings(deadline=None)
 @given(SETS, st.integers(0), st.integers(1, 255))
 def test_damage_forgets_but_never_invents(
     tmp_path_factory: pytest.TempPathFactory, groups: list[set[int]], place: int, change: int

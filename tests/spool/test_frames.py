@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorespan.spool.frames import FLAG_SEAL, HEAD_SIZE, frame, read_frame
@@ -46,6 +46,7 @@ def entries(path: Path, max_bytes: int = 1000) -> dict[int, bytes]:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=50), max_size=4), st.integers(0, 2**64 - 1))
 def test_a_frame_is_read_back_as_it_was_written(pieces: list[bytes], sequence: int):
     """Sequence, flags and the joined pieces come back; the frame ends where it says."""
@@ -55,6 +56,7 @@ def test_a_frame_is_read_back_as_it_was_written(pieces: list[bytes], sequence: i
     assert read_frame(whole, 0) == (sequence, FLAG_SEAL, body, len(whole))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0), st.integers(0, 7))
 def test_a_flipped_bit_is_always_seen(body: bytes, place: int, bit: int):
     """A frame with one wrong bit is no frame, wherever the bit is."""
@@ -63,6 +65,7 @@ def test_a_flipped_bit_is_always_seen(body: bytes, place: int, bit: int):
     assert read_frame(bytes(whole), 0) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_no_frames(noise: bytes):
     """Noise is no frame."""
@@ -91,6 +94,7 @@ def test_a_torn_tail_costs_only_the_torn_entry(tmp_path: Path):
         assert list(entries(path).values()) == bodies[:whole]
 
 
+@settings(deadline=None)
 @given(BODIES, st.data())
 def test_a_damaged_byte_costs_at_most_one_entry(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[bytes], data: st.DataObject
