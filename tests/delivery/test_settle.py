@@ -12,7 +12,7 @@ import pytest
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import dead_letter, ledger_item, read_items
-from scorespan.delivery.settle import STATUS_FILE, Settler, read_status
+from scorespan.delivery.settle import STATUS_FILE, WITHHELD_BYTES, Settler, read_status
 from scorespan.reconcile import read_account
 from scorespan.spool.counts import FILE
 from scorespan.spool.dead import read_letters
@@ -65,6 +65,23 @@ def test_letters_say_where_the_entry_was_to_go(spool: Spool, settler: Settler, f
     assert letter.route == tuple(ROUTE)
     totals = read_account(spool.root).totals
     assert totals["dead-lettered" if folder == "dead" else WITHHELD] == 1
+
+
+def test_room_that_a_requeue_gave_back_takes_withheld_bodies_again(spool: Spool):
+    """Withheld bodies are kept up to a bound of what is there, not of what once was."""
+    others = spool.root / "withheld" / "others.letter"
+    with others.open("wb") as file:
+        file.truncate(WITHHELD_BYTES)
+    settler = Settler(spool)
+    for number in (1, 2):
+        span = ScoringSpan(producer_id="p", sequence=number, scoring_id=f"id-{number}")
+        spool.put(encode(span))
+        _, items = read_items(spool.claim(10**6, 10).entries)
+        settler.withhold(items, [dead_letter(one, "code", "reason") for one in items])
+        others.unlink(missing_ok=True)
+    assert [letter.scoring_id for letter in read_letters(spool.root / "withheld")] == ["id-2"]
+    settler.abandon()
+    assert read_account(spool.root).totals[WITHHELD] == 2
 
 
 def test_refused_records_beyond_the_bound_are_kept_by_number(spool: Spool, settler: Settler):

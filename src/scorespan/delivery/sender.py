@@ -6,7 +6,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from errno import EDQUOT, ENOSPC
 
 from scorespan.delivery.batch import Ready, dead_letter, read_items
 from scorespan.delivery.client import MartClient, Pieces
@@ -26,6 +25,7 @@ from scorespan.delivery.retry import (
 )
 from scorespan.delivery.settle import Settler
 from scorespan.record import wire_list
+from scorespan.spool.files import FULL
 from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
 from scorespan.spool.reader import Entry
@@ -327,7 +327,7 @@ class Sender:
                 self._log.warning(
                     "write", "what became of records cannot be written down: %s", error.strerror
                 )
-                if error.errno in {ENOSPC, EDQUOT}:
+                if error.errno in FULL:
                     self._settler.make_room()
                 self._wait(self._backoff(attempt))
             else:

@@ -17,6 +17,7 @@ from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
 from scorespan.spool.compaction import compact
 from scorespan.spool.dead import DeadLetter, write_letters
+from scorespan.spool.files import FULL
 from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
@@ -105,12 +106,16 @@ class Settler:
 
     def withhold(self, items: Sequence[Item], letters: Sequence[DeadLetter]) -> None:
         """These failed scorings have no place in the data mart; keep what the cap allows."""
+        held = self._withheld_bytes
+        if held + sum(len(letter.entry) for letter in letters) > WITHHELD_BYTES:
+            held = bytes_under(self._root / "withheld")  # some may have been requeued since
         kept = []
         for letter in letters:
-            if self._withheld_bytes + len(letter.entry) <= WITHHELD_BYTES:
-                self._withheld_bytes += len(letter.entry)
-                kept.append(letter)
-        write_letters(self._root / "withheld", [self._with_route(letter) for letter in kept])
+            if held + len(letter.entry) <= WITHHELD_BYTES:
+                held += len(letter.entry)
+                kept.append(self._with_route(letter))
+        write_letters(self._root / "withheld", kept)
+        self._withheld_bytes = held
         self.settle(items, WITHHELD)
 
     def refuse(self, item: LedgerItem) -> None:
@@ -171,12 +176,27 @@ class Settler:
         self._spool.make_room()
 
     def close(self, *, blocked: str | None) -> None:
-        """Write down what is left to write, and close the ledger."""
+        """Write down what is left to write, and close the ledger.
+
+        Raises:
+            OSError: some of it could not be written, not even with the ballast given up.
+        """
         self.write_status(blocked=blocked, force=True)
+        try:
+            self._write_end()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self.make_room()
+            self._write_end()
+        finally:
+            self._ledger.close()
+            self._closed = True
+
+    def _write_end(self) -> None:
+        self._write_refused(self._ledger)
         self._ledger.append_scored(self._producer.id, self._producer.last)
         self._ledger.sync()
-        self._ledger.close()
-        self._closed = True
 
     def abandon(self) -> None:
         """Drop the descriptor without writing: for a forked child, whose parent owns the ledger."""

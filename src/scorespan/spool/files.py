@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
+
+FULL = frozenset({ENOSPC, EDQUOT})
+"""Numbers of the errors that say that there is no room on the disk."""
 
 Piece = bytes | memoryview
 """A part of what is written with one gathering write."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
-from errno import EDQUOT, ENOENT, ENOSPC, ETIMEDOUT
+from errno import ENOENT, ETIMEDOUT
 from pathlib import Path
 
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.disk_sync import DiskSync
-from scorespan.spool.files import DISK, Files, Piece
+from scorespan.spool.files import DISK, FULL, Files, Piece
 from scorespan.spool.reader import Extent
 from scorespan.spool.segment_log import SegmentLog
 from scorespan.spool.segment_writer import SegmentWriter
@@ -19,7 +19,6 @@ from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
 _CLOSE_SECONDS = 5.0
-_FULL = (ENOSPC, EDQUOT)
 
 
 class DirectoryWriter:
@@ -267,7 +266,7 @@ class DirectoryWriter:
         if self.segments.live.torn:
             self._refuse(SpoolError, reason)
             self.wake.set()
-        return SpoolFullError(reason) if error.errno in _FULL else SpoolError(reason)
+        return SpoolFullError(reason) if error.errno in FULL else SpoolError(reason)
 
     def _refuse(self, kind: type[SpoolError], reason: str) -> None:
         """Refuse appends from now on. What is closed or gone stays so."""
