@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format readme clean
+.PHONY: demo test lint bench soak format readme clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -32,6 +32,10 @@ lint: $(VENV)/.dev  ## style, types
 
 bench: $(VENV)/.dev  ## speed, side by side in one run
 	$(BIN)/python -m tests.benchmarks
+
+soak: $(VENV)/.dev  ## half an hour of mixed faults, then every fault in full size; hours
+	PYTHONPATH=tests $(BIN)/python -m faults.soak
+	SCORESPAN_FAULTS=soak $(BIN)/python -m pytest -n auto tests/faults tests/spool
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import caller, delivery, ingest
+from tests.benchmarks import caller, delivery, ingest, spool
 from tests.benchmarks.measure import Comparison
 
 
@@ -35,6 +35,36 @@ def main() -> None:
             style="" if one.ratio <= one.must else "red",
         )
     console.print(drawn)
+    console.print(f"measuring: {spool.WHAT} ...")
+    console.print(spool_table())
+    found = spool.recovery()
+    console.print(
+        f"a backlog of {found.backlog / 1e9:.1f} GB: the first put after "
+        f"{found.start * 1000:.0f} ms, all of it read at {found.scan_per_gb:.1f} s/GB"
+    )
+
+
+def spool_table() -> Table:
+    """The spool beside SQLite: puts a second, and milliseconds that one takes."""
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("1 KB records", "put by", "ours", "p50", "p99", "SQLite", "p50", "p99", "ratio"):
+        drawn.add_column(name, justify="left" if name in {"1 KB records", "put by"} else "right")
+    for row in spool.rows():
+        drawn.add_row(
+            row.policy,
+            str(row.load),
+            *(
+                cell
+                for rate in (row.ours, row.theirs)
+                for cell in (
+                    f"{rate.per_second:,.0f}/s",
+                    f"{rate.p50 * 1000:.3f} ms",
+                    f"{rate.p99 * 1000:.3f} ms",
+                )
+            ),
+            f"{row.ours.per_second / row.theirs.per_second:.2f}",
+        )
+    return drawn
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 
 | row | fault | how | outcome | detail |
 | --- | --- | --- | --- | --- |
-| 1 | kill -9 in the middle of an append | 8 threads, 2 processes, killed after 0.15-0.6 s | every accepted record arrives | test_faults |
-| 2 | kill -9 between the mart's commit and the acks | the proxy kills the sender at its answer | sent again, stored once | test_faults |
+| 1 | kill -9 in the middle of an append | 8 threads, 2 processes, killed after 0.15-0.6 s | every accepted record arrives | faults/test_faults |
+| 2 | kill -9 between the mart's commit and the acks | the proxy kills the sender at its answer | sent again, stored once | faults/test_faults |
 | 3 | power loss | the image of an ext4 disk as it is, unsynced data gone | durable: nothing accepted lost; written: the last moment | spool/test_power_loss |
 | 4 | a sync fails with EIO | strace injects it, 1 and 8 threads | nobody is told yes for it, nothing accepted is lost | spool/test_sync |
 | 5 | the disk is full in the middle of a record | ext4 of 32 MiB, filled | refused, counted, the rest stays readable | spool/test_full_disk |
@@ -15,32 +15,32 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 | 7 | somebody else fills the disk, three times | a pad grows up to the floor | refuses, goes on when there is room | spool/test_full_disk |
 | 8 | the spool's bound is reached | small bound, mart down | the refused are counted exactly | spool/test_spool |
 | 9 | torn tail | a file cut at each of its last 400 bytes | all earlier records arrive | spool/test_frames |
-| 10 | a flipped bit anywhere | one in each of many spools | at most that record, and it is reported | spool/test_damage |
-| 11 | a zeroed page | 4 KiB of a file | only the records on it | spool/test_damage |
+| 10 | a flipped bit anywhere | one in each of many spools | at most that record, and it is reported | spool/test_reader |
+| 11 | a zeroed page | 4 KiB of a file | only the records on it | spool/test_reader |
 | 12 | acks or owner file damaged, gone or old | deleted, flipped, yesterday's | sent again, stored once, never started empty | spool/test_acks |
 | 13 | a segment file gone, another touched | deleted, utime | the rest arrives, the gap is named by number | spool/test_spool |
 | 14 | spool root read-only, foreign, removed | mount, chown, rm -r | refused at the start; later refused and counted | spool/test_root |
-| 15 | a large backlog | generated | starts at once, in bounded memory | spool/test_spool |
-| 16 | the mart answers 503 for long | steered mart | all delivered, few requests, scoring unmoved | delivery/test_worker |
+| 15 | a large backlog | generated | starts at once, in bounded memory | spool/test_backlog |
+| 16 | the mart answers 503 for long | steered mart | all delivered, few requests, scoring unmoved | delivery/test_once |
 | 17 | 429 with every form of Retry-After | steered marts | waits that long; other routes go on | delivery/test_retry |
-| 19 | one poison record among 1000 | refused without a name | at most 21 posts; that one is a dead letter | delivery/test_worker |
-| 20 | 413 | a cap of 1 MB | halved; what is over the cap alone is a dead letter | delivery/test_worker |
+| 19 | one poison record among 1000 | refused without a name | at most 21 posts; that one is a dead letter | delivery/test_lists |
+| 20 | 413 | a cap of 1 MB | halved; what is over the cap alone is a dead letter | delivery/test_lists |
 | 21 | 401, 403, a rotated key | steered marts | paused and said, resumes after the fix | delivery/test_auth |
-| 22 | 404, a wrong address | steered mart | paused and said, resumes after the fix | delivery/test_worker |
+| 22 | 404, a wrong address | steered mart | paused and said, resumes after the fix | delivery/test_sender |
 | 23 | answers that the contract does not know | steered marts | not taken for success; named records alone dropped | delivery/test_retry |
 | 24 | answers that come after the timeout | a slow proxy | few copies, stored once | delivery/test_patience |
-| 25 | the answer is lost after the commit | the proxy resets | sent again, stored once | test_faults |
-| 26 | silence, resets, 502, no name, expired TLS | proxy, own network, test authority | retried, no descriptor or thread left over | test_faults |
+| 25 | the answer is lost after the commit | the proxy resets | sent again, stored once | delivery/test_network |
+| 26 | silence, resets, 502, no name, expired TLS | proxy, own network, test authority | retried, no descriptor or thread left over | delivery/test_network |
 | 29 | one key, two bodies | an edited response | the first one stays, the conflict is listed | mart/test_mart_payload |
 | 30 | fork with a full queue | os.fork, os._exit | each record once | hosts/test_hosts |
 | 31 | eight processes on one root, one dies | SIGKILL | adopted by another, never two owners | hosts/test_hosts |
 | 32 | exit and SIGTERM while the mart is down | subprocess | all on disk, the next start delivers | hosts/test_hosts |
 | 33 | a stopped process | SIGSTOP | still the owner; goes on | hosts/test_hosts |
 | 34 | the clock jumps | faketime | nothing expires, order by number | hosts/test_hosts |
-| 35 | huge and odd bodies | corpus | stored byte for byte, or a dead letter with its reason | delivery/test_worker |
-| 37 | a sampler and limits of the application | environment | every record, whole | hosts/test_hosts |
-| 39 | another version's spool | golden directories | read, both ways | test_golden |
-| 43 | all of it for long | seeded mix | the oracle, and memory and descriptors stay flat | soak |
+| 35 | huge and odd bodies | corpus | stored byte for byte, or a dead letter with its reason | delivery/test_large |
+| 37 | a sampler and limits of the application | environment | every record, whole | test_limits |
+| 39 | another version's spool | golden directories | read, both ways | faults/golden |
+| 43 | all of it for long | seeded mix | the oracle, and memory and descriptors stay flat | faults/soak |
 """  # noqa: E501 - a table
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ import time
 from collections import Counter, deque
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 
 import msgspec
 import orjson
@@ -85,10 +86,12 @@ pytestmark = pytest.mark.timeout(sized(300, 7200))
 
 def test_the_table_and_the_tests_name_the_same_rows():
     """A row without a test, or a test without a row, must not be."""
-    rows = set(re.findall(r"^\| (\d+) \|", __doc__, re.MULTILINE))
+    table = re.findall(r"^\| (\d+) \|.* (\S+) \|$", __doc__, re.MULTILINE)
     named = " ".join(name for name in globals() if name.startswith("test_row_"))
     tests = {str(int(number)) for number in re.findall(r"_(\d\d)(?=_)", named)}
-    assert rows == tests
+    assert {row for row, _ in table} == tests
+    folder = Path(__file__).parents[1]
+    assert all((folder / f"{detail}.py").is_file() for _, detail in table)
 
 
 def test_row_01_kill_mid_append(real, proxy, start):
@@ -164,7 +167,7 @@ def test_row_04_sync_fails_with_eio(oracle, tmp_path, sync, threads, when):
     how = {"threads": threads, "count": sized(30, 200), "door": "intake", "burst": 1}
     score_in(oracle, strace, **how, pause_ms=30, flush=20, report=str(report))
     seen = SystemCalls(calls)
-    assert seen.injected >= 4
+    assert seen.injected >= sized(3, 10)
     if sync == "durable":
         assert seen.too_early(oracle.accepted.path) == []
     # Who was told no may have a record all the same: a sync that failed may have worked in part.
