@@ -219,6 +219,8 @@ class DirectoryWriter:
                     # Those who came meanwhile are in the same files.
                     self._take_group(groups)
                     self._refuse(SpoolError, reason)
+                # Refused appends wake nobody, and this may not be the thread that tries again.
+                self.wake.set()
                 if self._durable:
                     self.disk.forget()
             for group in groups:
