@@ -91,9 +91,10 @@ def score_in(
     prefix: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     **how: Any,
-) -> None:
-    """Run a scoring process to its end, under another command where there is one."""
-    how = {**oracle.how, **how}
+) -> Any:
+    """Run a scoring process to its end, under another command where there is one; its report."""
+    report = oracle.accepted.path.with_name("report")
+    how = {**oracle.how, "report": str(report), **how}
     done = subprocess.run(
         [*prefix, sys.executable, str(SCORER), json.dumps(how)],
         env={**clean_environment(), **(environment or {})},
@@ -103,6 +104,7 @@ def score_in(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(report.read_bytes())
 
 
 @contextmanager

@@ -55,8 +55,8 @@ def score(  # noqa: PLR0913 - what a scoring process may be told
         burst: scorings without a pause.
         size: bytes added to each request.
         flush: seconds to deliver at the end.
-        report: file for a line of JSON at the end: refused calls, times of all calls and of the
-            start in seconds, memory in bytes at the start and at most.
+        report: file for a line of JSON at the end: refused calls, whether all was flushed, times of
+            all calls and of the start in seconds, memory in bytes at the start and at most.
     """
     memory = _memory("VmRSS")
     began = time.perf_counter()
@@ -97,12 +97,12 @@ def score(  # noqa: PLR0913 - what a scoring process may be told
         thread.start()
     for thread in running:
         thread.join()
-    if flush:
-        deliver(flush)
+    flushed = deliver(flush) if flush else False
     end()
     if report:
         known = {
             "refused": refused,
+            "flushed": flushed,
             "times": sorted(times),
             "opened": opened,
             "memory": memory,
