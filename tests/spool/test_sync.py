@@ -167,6 +167,37 @@ def test_the_thread_tries_again_by_itself(root: Path, files: FailingFiles):
     assert sorted(inherited(root)) == [b"x", b"y"]
 
 
+def test_a_failure_that_a_caller_met_is_tried_again_by_the_thread(root: Path, files: FailingFiles):
+    """Refused puts sync nothing; the thread does."""
+    spool = Spool(root, ROUTE, max_bytes=MANY, files=files, durable=True)
+    files.failing = lambda: True
+    with pytest.raises(SpoolError, match="Input/output"):
+        spool.put([b"x"])
+    files.failing = lambda: False
+    wait_until(lambda: not spool._writer.refusing, "puts are taken again")
+    spool.put([b"y"])
+    spool.close()
+    assert inherited(root) == [b"y"]
+
+
+def test_a_disk_that_fails_is_tried_once_a_second(root: Path, files: FailingFiles):
+    """Not in a hurry, and without a file or a descriptor more for each try."""
+    spool = Spool(root, ROUTE, max_bytes=MANY, files=files, durable=True, sync_seconds=None)
+    files.failing = lambda: True
+    with pytest.raises(SpoolError, match="Input/output"):
+        spool.put([b"x"])
+    for _ in range(50):
+        assert spool._writer.tend()
+        assert not spool._writer.wake.is_set()
+    assert len(segments_of(spool.path)) <= 3
+    assert len(spool._writer.disk.failed) <= 3
+    files.failing = lambda: False
+    assert not spool._writer.tend()
+    spool.put([b"y"])
+    assert bodies(spool) == [b"y"]
+    spool.abandon()
+
+
 def test_entries_beyond_what_memory_keeps_are_read_back(tmp_path: Path):
     """Behind the bound the file itself is asked, and its checksums."""
     segment = SegmentWriter(tmp_path / "00000001.segment", 1, {})
@@ -253,7 +284,7 @@ def test_a_durable_put_is_synced_when_it_returns(root: Path, files: FailingFiles
     assert files.synced
     assert spool.synced
     assert bodies(spool) == [b"one"]
-    spool._writer.append([b"two"], 3)
+    spool._writer.segments.live.append(2, [b"two"], 3)
     assert not spool.synced
     assert bodies(spool) == []
     spool.sync()

@@ -67,11 +67,11 @@ class DiskSync:
         """Bring what failed syncs left to the disk, and leave their files."""
         segments = self._segments
         if segments.live.failed:
-            following = segments.create()
-            with segments.lock:
-                segments.go_on_in(following)
+            self._replace_live()
         try:
             again = self._written_again()
+            if again is None:
+                self._try_live()
             with segments.lock:
                 if again is not None:
                     again.end_sync()
@@ -86,6 +86,30 @@ class DiskSync:
                     segment.give_up()
         finally:
             segments.leave_given_up()
+
+    def _replace_live(self) -> None:
+        failed, following = self._segments.live, self._segments.create()
+        with self._segments.lock:
+            self._segments.go_on_in(following)
+        if not failed.count:
+            # There may be many of these while the disk fails.
+            self.failed.remove(failed)
+            self._segments.written -= failed.size
+            failed.discard()
+
+    def _try_live(self) -> None:
+        """See a sync work, where there was nothing to write again that would have shown it."""
+        live = self._segments.live
+        with self._segments.lock:
+            live.begin_sync()
+        try:
+            live.sync()
+        except OSError:
+            live.failed = True
+            self.failed.append(live)
+            raise
+        with self._segments.lock:
+            live.end_sync()
 
     def _written_again(self) -> SegmentWriter | None:
         """All that the failed segments had not synced, on the disk; None where that is nothing."""

@@ -155,6 +155,9 @@ class DirectoryWriter:
         if self.refusing or self._is_due() or (self._dirty and not self._durable):
             with contextlib.suppress(OSError):  # reported where it failed
                 self.sync()
+        if self.refusing:
+            # Nothing is appended that would need it sooner.
+            self.wake.clear()
         return self.refusing
 
     def sync(self) -> None:
