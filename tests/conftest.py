@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 import scorespan
-from scorespan import provider
+from scorespan import producer, provider
 from scorespan.conversion.convert import convert
 from scorespan.conversion.sdk import read_sdk
 from scorespan.conversion.span import decode, encode
@@ -29,7 +29,8 @@ PREFIXES = ("SCORESPAN_", "OTEL_")
 
 @pytest.fixture(autouse=True)
 def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No setting of the machine reaches a test, and payload logging is off after it."""
+    """No setting or number from before reaches a test, and payload logging is off after it."""
+    producer.renew()
     for name in list(os.environ):
         if name.startswith(PREFIXES):
             monkeypatch.delenv(name)

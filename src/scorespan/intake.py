@@ -16,15 +16,46 @@ from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.delivery import Delivery
+from scorespan.delivery.refused import Refused
 from scorespan.errors import SpoolClosedError, SpoolError
 from scorespan.settings import Settings
-from scorespan.spool.ledger import REFUSED, LedgerItem
+from scorespan.spool.ledger import REFUSED
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native, wait_apart
 
 _OPEN_SECONDS = 1.0
-_MOST_REFUSED_BEFORE = 10_000
+_META_BYTES = 512
+"""About what an entry takes beside its bodies."""
+
+
+class _Entry:
+    """A span on its way into the spool, which calls it when the entry is about to be written.
+
+    Only then it gets its number: one given earlier would be missing for ever where the process is
+    killed before the write.
+    """
+
+    __slots__ = ("_number", "span")
+
+    def __init__(self, span: ScoringSpan) -> None:
+        self.span = span
+        self._number: tuple[str, int] | None = None
+
+    def __call__(self) -> list[bytes]:
+        """The entry, in pieces; called again, it keeps its number."""
+        return encode(self.span, self.number())
+
+    def number(self) -> tuple[str, int] | None:
+        """Producer and number where the span has none of its own."""
+        if self._number is None and (self.span.sequence is None or self.span.producer_id is None):
+            self._number = producer.next_number()
+        return self._number
+
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        request, response = self.span.request, self.span.response
+        return _META_BYTES + len(request or b"") + len(response or b"")
 
 
 class Intake:
@@ -44,7 +75,7 @@ class Intake:
         self._lock = native.RLock()
         self._delivery: Delivery | None = None
         self._open_again = 0.0
-        self._refused_before: list[LedgerItem] = []
+        self._refused = Refused()
         # Numbers that went to another spool would look like missing ones in this one's account.
         producer.renew()
         _after_fork(self)
@@ -57,24 +88,27 @@ class Intake:
         on the disk; never waits for the network or a sync.
         """
         if (
-            span.sequence is None
-            or span.producer_id is None
-            or span.subscription_id is None
+            span.subscription_id is None
             or span.deployment_id is None
             or (span.binding_id is None and self.settings.binding_id is not None)
         ):
             span = self._completed(span)
+        entry = _Entry(span)
         try:
             delivery = self._delivery or self._open()
-            entry = encode(span)
             try:
-                delivery.put(entry)
+                delivery.put(entry, entry.size())
             except SpoolClosedError:  # closed since; what comes then opens another
-                self._reopened(delivery).put(entry)
+                self._reopened(delivery).put(entry, entry.size())
         except Exception as error:  # noqa: BLE001 - whatever it is, the scoring must not see it
-            self._refuse(span, error)
+            self._log.warning("refused", "a record is refused: %s", error)
+            self._refuse(entry)
             return False
         return True
+
+    def refuse(self) -> None:
+        """Count a scoring of which nothing could be read."""
+        self._refuse(_Entry(self._completed(ScoringSpan())))
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
@@ -95,7 +129,7 @@ class Intake:
                     self._delivery = None
 
     def _completed(self, span: ScoringSpan) -> ScoringSpan:
-        """The span with ids from the settings and a number of ours where it has none."""
+        """The span with ids from the settings where it has none."""
         settings = self.settings
         missing: dict[str, Any] = {}
         if span.subscription_id is None:
@@ -104,8 +138,6 @@ class Intake:
             missing["binding_id"] = settings.binding_id
         if span.deployment_id is None:
             missing["deployment_id"] = settings.deployment_id
-        if span.producer_id is None or span.sequence is None:
-            missing["producer_id"], missing["sequence"] = producer.next_number()
         return span._replace(**missing)
 
     def _open(self) -> Delivery:
@@ -122,7 +154,7 @@ class Intake:
         if time.monotonic() < self._open_again:
             raise SpoolError("the spool could not be opened a moment ago")
         try:
-            return Delivery(self.settings, self.root, self._log)
+            return Delivery(self.settings, self.root, self._log, self._refused)
         except Exception:
             # Not on every scoring while it fails: an attempt touches the disk.
             self._open_again = time.monotonic() + _OPEN_SECONDS
@@ -134,24 +166,24 @@ class Intake:
             made.close(drain_seconds=0)
             return self._delivery
         self._delivery = made
-        refused, self._refused_before = self._refused_before, []
-        made.refuse(refused)
         return made
 
-    def _refuse(self, span: ScoringSpan, error: Exception) -> None:
-        self._log.warning("refused", "a record is refused: %s", error)
+    def _refuse(self, entry: _Entry) -> None:
+        span, number = entry.span, entry.number()
+        if number is not None:
+            span = span._replace(producer_id=number[0], sequence=number[1])
         item = ledger_item(span, REFUSED)
         if self._delivery is not None:
-            self._delivery.refuse([item])
-        elif len(self._refused_before) < _MOST_REFUSED_BEFORE:
+            self._delivery.refuse(item)
+        else:
             # The spool could not be opened: told to the ledger when it can be.
-            self._refused_before.append(item)
+            self._refused.add(item)
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""
         self._lock = native.RLock()
         self._log = RepeatedLog()
-        self._refused_before = []
+        self._refused = Refused()
         self._open_again = 0.0
         delivery, self._delivery = self._delivery, None
         if delivery is not None:

@@ -7,20 +7,33 @@ SDK is configured.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from opentelemetry import trace
 
 INSTRUMENTATION_NAME = "scorespan"
 
-_installed: trace.Tracer | None = None
-_global = trace.get_tracer(INSTRUMENTATION_NAME)
+
+class Slot(NamedTuple):
+    """The tracer, and whether its spans are to bring a producer's number with them.
+
+    They are not where the door that they end at gives it, with the write.
+    """
+
+    tracer: trace.Tracer
+    numbered: bool = True
 
 
-def tracer() -> trace.Tracer:
-    """The tracer for scoring spans, as of now."""
-    return _installed if _installed is not None else _global
+_global = Slot(trace.get_tracer(INSTRUMENTATION_NAME))
+_installed = _global
 
 
-def install(tracer: trace.Tracer | None) -> None:
+def slot() -> Slot:
+    """The slot, as of now."""
+    return _installed
+
+
+def install(tracer: trace.Tracer | None, *, numbered: bool = True) -> None:
     """Fill the slot, or empty it with None."""
     global _installed  # noqa: PLW0603 - the slot is the one piece of state of this module
-    _installed = tracer
+    _installed = _global if tracer is None else Slot(tracer, numbered)

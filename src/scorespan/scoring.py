@@ -33,7 +33,7 @@ class Scoring:
             this scoring is kept.
     """
 
-    __slots__ = ("_ended", "_id", "_span", "_started", "_stopped", "_told", "_values",
+    __slots__ = ("_ended", "_id", "_numbered", "_span", "_started", "_stopped", "_told", "_values",
                  "_wall_start", "recording")  # fmt: skip
 
     def __init__(
@@ -47,7 +47,8 @@ class Scoring:
         self._started = 0
         self._wall_start = time.time_ns()
         try:
-            self._span = provider.tracer().start_span(_NAME, start_time=self._wall_start)
+            tracer, self._numbered = provider.slot()
+            self._span = tracer.start_span(_NAME, start_time=self._wall_start)
         except Exception as error:  # noqa: BLE001 - a sampler or processor of the application failed
             _log.warning("start", "a scoring was not recorded: %s", type(error).__name__)
             self._span = trace.INVALID_SPAN
@@ -109,7 +110,8 @@ class Scoring:
             values = self._values
             if self._told:
                 self._add_told(values)
-            values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = producer.next_number()
+            if self._numbered:
+                values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = producer.next_number()
             self._span.set_attributes(values)
             self._span.end(self._wall_start + elapsed)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault

@@ -71,6 +71,7 @@ class _Door:
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault
             # The type alone: the text of a foreign error may hold a payload value.
             self._log.warning("take", "a span was not taken: %s", type(error).__name__)
+            self._intake.refuse()
             return False
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -207,7 +208,9 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     with _lock:
         former, _configured = _configured, _Configuration(tracer_provider, intake)
         # Before the former one drains: in between a scoring would go to the global provider.
-        provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
+        tracer = tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME)
+        # The intake numbers when it writes; an exporter sends the spans to where nobody does.
+        provider.install(tracer, numbered=intake is None)
     if former is not None:
         former.provider.shutdown()
 

@@ -39,7 +39,7 @@ def payloads():
 def tracer(live):
     """The tracer of `configure`'s private provider."""
     scorespan.configure(**live.settings)
-    yield provider.tracer()
+    yield provider.slot().tracer
     scorespan.shutdown()
 
 

@@ -79,6 +79,8 @@ class ScoringSpan(NamedTuple):
 
 
 _BODIES = 2
+_NUMBER = ScoringSpan._fields.index("producer_id") - _BODIES
+"""Where producer and sequence stand in meta, one behind the other."""
 _DEFAULTS = list(ScoringSpan()[_BODIES:])
 _LISTS = tuple(
     ScoringSpan._fields.index(name) - _BODIES for name in ("feature_names", "notes", "problems")
@@ -110,13 +112,21 @@ _INT64 = 2**63
 _plain_kinds: tuple[type, ...] = ()
 
 
-def encode(span: ScoringSpan) -> list[bytes]:
-    """The entry of a span, in pieces that are written one after another."""
+def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[bytes]:
+    """The entry of a span, in pieces that are written one after another.
+
+    Args:
+        span: the span.
+        number: producer and number to write in place of the span's.
+    """
     request, response = span.request, span.response
+    fields: tuple[object, ...] = span[_BODIES:]
+    if number is not None:
+        fields = fields[:_NUMBER] + number + fields[_NUMBER + 2 :]
     try:
-        meta = orjson.dumps(span[_BODIES:])
+        meta = orjson.dumps(fields)
     except TypeError:  # lone surrogates, which have no UTF-8
-        meta = orjson.dumps(_escape_surrogates(span[_BODIES:]))
+        meta = orjson.dumps(_escape_surrogates(fields))
     head = _HEAD.pack(
         _VERSION,
         len(meta),

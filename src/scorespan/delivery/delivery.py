@@ -11,6 +11,7 @@ from typing import Any
 
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.lag import Lag
+from scorespan.delivery.refused import Refused
 from scorespan.delivery.sender import Sender
 from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
@@ -37,12 +38,20 @@ class _ReportedLag(Lag):
 class Delivery:
     """What is put at one end arrives at the data mart; any thread may put.
 
+    Args:
+        settings: where to, and how.
+        root: the spool root, prepared.
+        log: where faults are reported.
+        refused: what was turned away before this was open.
+
     Raises:
         Exception: from the constructor, where spool or client cannot be opened; nothing stays
             behind.
     """
 
-    def __init__(self, settings: Settings, root: Path, log: RepeatedLog) -> None:
+    def __init__(
+        self, settings: Settings, root: Path, log: RepeatedLog, refused: Refused | None = None
+    ) -> None:
         self._log = log
         self._client = MartClient(settings)
         with ExitStack() as undo:
@@ -59,7 +68,7 @@ class Delivery:
                 log=log,
             )
             undo.callback(self._spool.close)
-            self._settler = Settler(self._spool, log=log)
+            self._settler = Settler(self._spool, refused, log=log)
             undo.callback(self._settler.abandon)
             self._worker = DeliveryWorker(
                 self._spool,
@@ -75,7 +84,7 @@ class Delivery:
             self._worker.start()
             undo.pop_all()
         instruments.report(self.reading)
-        self.put = self._spool.put
+        self.put = self._spool.put_made
 
     def reading(self) -> Reading:
         """What was counted until now. Touches no disk; any thread may ask."""
@@ -96,10 +105,9 @@ class Delivery:
             paused=self._sender.blocked is not None,
         )
 
-    def refuse(self, items: Sequence[LedgerItem]) -> None:
-        """Write down that these records were refused at the door."""
-        for item in items:
-            self._settler.refuse(item)
+    def refuse(self, item: LedgerItem) -> None:
+        """Write down that this record was refused at the door."""
+        self._settler.refuse(item)
         self._spool.arrived.set()
 
     def flush(self, timeout: float) -> bool:

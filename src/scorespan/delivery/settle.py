@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
+from scorespan.delivery.refused import Refused
 from scorespan.spool.compaction import compact
 from scorespan.spool.dead import DeadLetter, write_letters
 from scorespan.spool.files import FULL
@@ -28,7 +28,6 @@ from scorespan.spool.ledger import (
     LedgerItem,
 )
 from scorespan.spool.lines import checked_line, read_line
-from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import bytes_under
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
@@ -37,14 +36,18 @@ from scorespan.threads import native
 STATUS_FILE = "status.json"
 STATUS_SECONDS = 1.0
 _COMPACTION_SECONDS = 60.0
-_MOST_REFUSED = 100_000
-"""Refused records that are remembered by name until the ledger can take them; then by number."""
 WITHHELD_BYTES = 64 * 1024 * 1024
 """Bytes of withheld bodies that are kept; beyond them the ledger alone names the record."""
 
 
 class Settler:
     """Writes dead letters, ledger and status, and settles entries. Used by the worker's thread.
+
+    Args:
+        spool: whose entries are settled.
+        refused: what the door turned away; written down with the rest.
+        log: where faults are reported.
+        clock: seconds that only grow.
 
     Attributes:
         counts: records by outcome, of this process.
@@ -55,6 +58,7 @@ class Settler:
     def __init__(
         self,
         spool: Spool,
+        refused: Refused | None = None,
         *,
         log: RepeatedLog | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -69,10 +73,7 @@ class Settler:
         self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
         self._compaction_due = 0.0
-        self._refused: deque[LedgerItem] = deque()
-        # By what such records share: one of them, and the numbers of all.
-        self._refused_numbers: dict[LedgerItem, Ranges] = {}
-        self._refusing = native.RLock()
+        self._refused = refused or Refused()
         self._late = native.Lock()
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
@@ -120,13 +121,7 @@ class Settler:
 
     def refuse(self, item: LedgerItem) -> None:
         """This record was refused at the door; any thread may say so."""
-        if len(self._refused) < _MOST_REFUSED:
-            self._refused.append(item)
-        else:
-            shared = item._replace(sequence=0, scoring_id="")
-            with self._refusing:
-                numbers = self._refused_numbers.setdefault(shared, Ranges())
-                numbers.add(item.sequence, item.sequence)
+        self._refused.add(item)
         if self._closed:
             self.write_late()
 
@@ -160,7 +155,7 @@ class Settler:
         return {
             "pid": os.getpid(),
             "producer": self._producer.id,
-            "scored": self._producer.last,
+            "scored": self._scored(),
             "time": time.time(),
             "blocked": blocked,
             "set_aside": self.set_aside[0],
@@ -195,7 +190,7 @@ class Settler:
 
     def _write_end(self) -> None:
         self._write_refused(self._ledger)
-        self._ledger.append_scored(self._producer.id, self._producer.last)
+        self._ledger.append_scored(self._producer.id, self._scored())
         self._ledger.sync()
 
     def abandon(self) -> None:
@@ -211,30 +206,16 @@ class Settler:
             ledger = self._open_ledger(f"{self._spool.name}-late")
             try:
                 self._write_refused(ledger)
-                ledger.append_scored(self._producer.id, self._producer.last)
+                ledger.append_scored(self._producer.id, self._scored())
             finally:
                 ledger.close()
 
+    def _scored(self) -> int:
+        """How far the producer has counted. A number that is told has been written."""
+        return self._spool.between_puts(lambda: self._producer.last)
+
     def _write_refused(self, ledger: Ledger) -> None:
-        # Callers append meanwhile; what comes later is written the next time.
-        count = len(self._refused)
-        if count:
-            ledger.append([self._refused[place] for place in range(count)])
-            for _ in range(count):
-                self._refused.popleft()
-            self.counts[REFUSED] += count
-        while self._refused_numbers:
-            with self._refusing:
-                shared, numbers = self._refused_numbers.popitem()
-            try:
-                ledger.append_ranges(shared, numbers)
-            except OSError:
-                with self._refusing:
-                    kept = self._refused_numbers.setdefault(shared, Ranges())
-                    for stretch in numbers:
-                        kept.add(*stretch)
-                raise
-            self.counts[REFUSED] += numbers.count
+        self.counts[REFUSED] += self._refused.write(ledger)
 
     def _open_ledger(self, name: str) -> Ledger:
         folder = self._root / "ledger"

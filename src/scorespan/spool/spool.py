@@ -159,9 +159,15 @@ class Spool:
         return self._faults.lost_entries
 
     def put(self, pieces: Sequence[Piece]) -> None:
-        """Write one entry; when this returns it survives the death of the process.
+        """Write one entry; see `put_made`."""
+        self.put_made(lambda: pieces, sum(map(len, pieces)))
 
-        Where the spool is durable, that of the machine, too.
+    def put_made(self, make: Callable[[], Sequence[Piece]], size: int) -> None:
+        """Write the entry that `make` returns, of about `size` bytes.
+
+        When this returns it survives the death of the process; where the spool is durable, that of
+        the machine, too. `make` is called under the lock of the write, and perhaps for an entry
+        that then cannot be written.
 
         Raises:
             SpoolFullError: the bound is reached or the disk is full; nothing was kept.
@@ -170,13 +176,16 @@ class Spool:
         """
         if self._room.short:
             raise SpoolFullError("the disk is nearly full; what is there is delivered first")
-        length = sum(map(len, pieces))
-        held = self._others + self._segments.written - self._removed + HEAD_SIZE + length
-        if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + length):
+        held = self._others + self._segments.written - self._removed + HEAD_SIZE + size
+        if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + size):
             # What is settled in the segment that is being written gives its bytes back only then.
             self._writer.roll_soon()
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
-        self._append(pieces, length)
+        self._append(make)
+
+    def between_puts(self, ask: Callable[[], int]) -> int:
+        """What `ask` returns while nobody puts: what is counted with the write is then written."""
+        return self._writer.between_appends(ask)
 
     def sync(self) -> None:
         """Bring what was put to the disk.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from errno import ENOENT, ETIMEDOUT
 from pathlib import Path
 
@@ -84,8 +84,10 @@ class DirectoryWriter:
         """Whether all that was appended is on the disk."""
         return self.segments.synced()
 
-    def append(self, pieces: Sequence[Piece], length: int) -> None:
-        """Write one entry of `length` bytes; it then survives the death of the process.
+    def append(self, make: Callable[[], Sequence[Piece]]) -> None:
+        """Write the entry that `make` returns in pieces; it then survives the process's death.
+
+        `make` is called under the lock of the write: what it counts has the order of the file.
 
         Raises:
             SpoolClosedError: after `close`.
@@ -98,6 +100,8 @@ class DirectoryWriter:
                 raise kind(reason)
             try:
                 segments = self.segments
+                pieces = make()
+                length = sum(map(len, pieces))
                 segments.written += segments.live.append(next(self._numbers), pieces, length)
             except OSError as error:
                 raise self._not_written(error) from error
@@ -106,8 +110,8 @@ class DirectoryWriter:
             self._dirty = True
             self.wake.set()
 
-    def append_synced(self, pieces: Sequence[Piece], length: int) -> None:
-        """Write one entry; when this returns it survives the death of the machine.
+    def append_synced(self, make: Callable[[], Sequence[Piece]]) -> None:
+        """Write one entry as `append` does; when this returns it survives the death of the machine.
 
         The first thread that waits syncs for all that have appended until then.
 
@@ -121,12 +125,17 @@ class DirectoryWriter:
         try:
             self._inside.add(thread)
             with self._lock:
-                self.append(pieces, length)
+                self.append(make)
                 group = self._group
             self._turns.wait_for(group, self._sync)
         finally:
             self._inside.discard(thread)
             self._turns.give_back()  # whatever a signal handler raised, and where
+
+    def between_appends(self, ask: Callable[[], int]) -> int:
+        """What `ask` returns while nobody appends."""
+        with self._lock:
+            return ask()
 
     def extent(self) -> Extent | None:
         """How far a reader may go; None when nobody writes any more."""
