@@ -76,6 +76,21 @@ def test_a_full_spool_refuses_exactly_what_it_counts(scripted_mart: ScriptedMart
     assert account.missing == []
 
 
+def test_a_refused_record_with_odd_ids_stops_nothing(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Ids without UTF-8 are written down as an entry has them, and delivery goes on."""
+    settings = {**scripted_mart.settings, "spool_dir": tmp_path, "spool_max_bytes": 1024 * 1024}
+    intake = Intake(Settings.load(settings, {}))
+    odd = span(1)._replace(request=b"x" * 2**21, subscription_id="\ud800", scoring_id="\udfff")
+    assert not intake.accept(odd)
+    assert intake.accept(span(2))
+    assert intake.flush()
+    intake.close()
+    account = read_account(tmp_path)
+    assert account.ids("refused") == {"\\udfff"}
+    assert account.ids("stored") == {span(2).key}
+    assert account.missing == []
+
+
 def test_a_span_after_the_end_opens_a_spool_again(intake: Intake, scripted_mart: ScriptedMart):
     """A scoring that runs into the shutdown of its process is taken as any other."""
     intake.accept(span(1))

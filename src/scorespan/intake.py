@@ -13,13 +13,13 @@ import weakref
 from typing import Any
 
 from scorespan import producer
-from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.conversion.span import ScoringSpan, encode, escape_surrogates
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.refused import Refused
 from scorespan.errors import SpoolClosedError, SpoolError
 from scorespan.settings import Settings
-from scorespan.spool.ledger import REFUSED
+from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native, wait_apart
@@ -172,7 +172,8 @@ class Intake:
         span, number = entry.span, entry.number()
         if number is not None:
             span = span._replace(producer_id=number[0], sequence=number[1])
-        item = ledger_item(span, REFUSED)
+        # As an entry is encoded: one that has no UTF-8 would stop the ledger for all that follow.
+        item = LedgerItem._make(escape_surrogates(ledger_item(span, REFUSED)))
         if self._delivery is not None:
             self._delivery.refuse(item)
         else:

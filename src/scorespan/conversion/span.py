@@ -79,8 +79,7 @@ class ScoringSpan(NamedTuple):
 
 
 _BODIES = 2
-_NUMBER = ScoringSpan._fields.index("producer_id") - _BODIES
-"""Where producer and sequence stand in meta, one behind the other."""
+_PRODUCER, _SEQUENCE = map(ScoringSpan._fields.index, ("producer_id", "sequence"))
 _DEFAULTS = list(ScoringSpan()[_BODIES:])
 _LISTS = tuple(
     ScoringSpan._fields.index(name) - _BODIES for name in ("feature_names", "notes", "problems")
@@ -119,14 +118,13 @@ def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[byt
         span: the span.
         number: producer and number to write in place of the span's.
     """
-    request, response = span.request, span.response
-    fields: tuple[object, ...] = span[_BODIES:]
+    request, response, *fields = span
     if number is not None:
-        fields = fields[:_NUMBER] + number + fields[_NUMBER + 2 :]
+        fields[_PRODUCER - _BODIES], fields[_SEQUENCE - _BODIES] = number
     try:
         meta = orjson.dumps(fields)
     except TypeError:  # lone surrogates, which have no UTF-8
-        meta = orjson.dumps(_escape_surrogates(fields))
+        meta = orjson.dumps(escape_surrogates(fields))
     head = _HEAD.pack(
         _VERSION,
         len(meta),
@@ -137,11 +135,12 @@ def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[byt
     return [head + meta, cast("bytes", request or b""), cast("bytes", response or b"")]
 
 
-def _escape_surrogates(value: Any) -> Any:
+def escape_surrogates(value: Any) -> Any:
+    """Texts, and what a tuple holds of them, in a form that has UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, tuple):
-        return [_escape_surrogates(item) for item in value]
+        return [escape_surrogates(item) for item in value]
     return value
 
 
@@ -206,7 +205,7 @@ def salvage(damaged: bytes) -> ScoringSpan:
         # In JSON true is no number, in Python it is one.
         fits = isinstance(value, kind) and (type(value) is not bool or kind is bool)
         if fits and not (type(value) is int and not -_INT64 <= value < _INT64):
-            fields[place] = _escape_surrogates(value) if type(value) is str else value
+            fields[place] = escape_surrogates(value) if type(value) is str else value
         if text[position : position + 1] != ",":
             break
         position += 1
