@@ -401,6 +401,22 @@ def test_what_is_settled_in_the_open_segment_makes_room(root: Path):
     spool.close()
 
 
+def test_a_put_that_waits_gets_the_room_of_what_is_settled_in_the_open_segment(root: Path):
+    """Nobody waits in vain for bytes that only the end of the segment gives back."""
+    spool = Spool(root, ROUTE, max_bytes=3000, full_wait=60)
+    spool.put([b"x" * 2000])
+    spool.settle(spool.claim(MANY, 1).entries)
+    waiting = threading.Thread(target=spool.put, args=([b"y" * 2000],))
+    waiting.start()
+    while waiting.is_alive():
+        assert spool.arrived.wait(30)
+        spool.arrived.clear()
+        spool.claim(MANY, 10)
+        waiting.join(0.01)
+    assert spool.waiting == 1
+    spool.close()
+
+
 def test_the_ledger_does_not_fill_the_spool(root: Path):
     """What grows with what was delivered must not stop what comes."""
     (root / "ledger" / "old.ledger").write_bytes(b"x" * 100_000)

@@ -178,8 +178,6 @@ class Spool:
             raise SpoolFullError("the disk is nearly full; what is there is delivered first")
         held = self._others + self._segments.written - self._removed + HEAD_SIZE + size
         if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + size):
-            # What is settled in the segment that is being written gives its bytes back only then.
-            self._writer.roll_soon()
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         self._append(make)
 
@@ -340,6 +338,8 @@ class Spool:
             self._given_back.notify_all()
 
     def _wait_for_room(self, size: int) -> bool:
+        # What is settled in the segment that is being written gives its bytes back only then.
+        self._writer.roll_soon()
         if self._full_wait <= 0:
             return False
         with self._given_back:
