@@ -143,6 +143,23 @@ def test_a_directory_without_its_owner_file_is_adopted(root: Path):
     assert route_of(directory.path) == ROUTE
 
 
+def test_a_flipped_bit_in_the_owner_file_sends_nothing_elsewhere(root: Path):
+    """Where its route is damaged, the segments say it, and the directory is adopted."""
+    directory = create_directory(root, ROUTE)
+    directory.release()
+    SegmentWriter(
+        directory.path / "00000001.segment", 1, {"owner": "x", "route": list(ROUTE)}
+    ).close()
+    owner = directory.path / "owner"
+    whole = owner.read_bytes()
+    for place in range(len(whole)):
+        owner.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        assert route_of(directory.path) == ROUTE
+    taken = take_orphan(directory.path, ROUTE)
+    assert taken is not None
+    taken.release()
+
+
 def test_a_directory_that_says_nothing_and_holds_nothing_is_anybodys(root: Path):
     """It can be removed; one with segments of an unknown route stays for a person to look at."""
     directory = create_directory(root, ROUTE)

@@ -4,7 +4,7 @@
 
     root/
       w-<pid>-<uuid>/    one process's entries, held by flock on its file `owner`
-        owner            JSON: pid, route, created
+        owner            a checked line of JSON: pid, route, created
         00000001.segment, 00000001.acks, ...
         status.json      counts, rewritten at most once a second
       dead/              dead letters
@@ -22,12 +22,11 @@ import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
-
-import orjson
+from typing import Any, NamedTuple
 
 from scorespan.errors import SettingsError
 from scorespan.spool.files import DISK, Files
+from scorespan.spool.lines import checked_line, read_line
 from scorespan.spool.mounts import MOUNTS, mount_of
 from scorespan.spool.segment import read_header, segments_of
 
@@ -200,13 +199,24 @@ def take_orphan(directory: Path, route: Route, files: Files = DISK) -> OwnedDire
 
 def _write_owner(descriptor: int, route: Route, created: float, files: Files) -> None:
     owner = {"pid": os.getpid(), "route": list(route), "created": created}
-    files.writev(descriptor, [orjson.dumps(owner)])
+    files.writev(descriptor, [checked_line(owner)])
+
+
+def _owner(directory: Path) -> dict[str, Any]:
+    """What the `owner` file says; a wrong route would keep its entries here for ever.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged.
+        TypeError: likewise.
+    """
+    return read_line((directory / _OWNER).read_bytes(), checked=False)
 
 
 def _written_route(directory: Path) -> Route | None:
     """The route that the `owner` file says."""
     try:
-        return Route(*orjson.loads((directory / _OWNER).read_bytes())["route"])
+        return Route(*_owner(directory)["route"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -229,6 +239,6 @@ def is_owned(directory: Path) -> bool:
 
 def _created(directory: Path) -> float:
     try:
-        return float(orjson.loads((directory / _OWNER).read_bytes())["created"])
+        return float(_owner(directory)["created"])
     except (OSError, ValueError, TypeError, KeyError):
         return 0.0
