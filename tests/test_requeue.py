@@ -474,3 +474,27 @@ def test_a_letter_can_go_to_another_data_mart(live: LiveMart, tmp_path: Path):
     assert account.missing == []
     assert account.ids("stored") == {good, bad, last}
     assert account.ids("dead-lettered") == {bad}
+
+
+def test_a_letter_whose_bytes_have_changed_stays(root: Path):
+    """A flipped bit must not go to the data mart as what was scored."""
+    (entry,) = bury(root, span(1))
+    (path,) = (root / DEAD).glob("*.letter")
+    whole = path.read_bytes()
+    for place in range(len(whole) - len(entry), len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        ((stays, _),) = requeue_all(root).refused
+        assert stays == path
+    path.write_bytes(whole)
+    assert requeue_all(root).counts == {ROUTE: 1}
+
+
+def test_a_letter_of_an_older_version_needs_no_checksum(root: Path):
+    """It has none, and goes back as it is."""
+    bury(root, span(1))
+    (path,) = (root / DEAD).glob("*.letter")
+    head, newline, entry = path.read_bytes().partition(b"\n")
+    known = json.loads(head)
+    del known["check"]
+    path.write_bytes(json.dumps(known).encode() + newline + entry)
+    assert requeue_all(root).counts == {ROUTE: 1}

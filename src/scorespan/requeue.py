@@ -145,6 +145,8 @@ def _entry(file: LetterFile, route: Route | None, edit: Edit | None) -> tuple[Ro
         raise _StaysError(f"it cannot be read: {error.strerror}") from error
     except SpoolDamagedError as error:
         raise _StaysError(f"it is no span any more: {error}") from error
+    if file.is_damaged(entry):
+        raise _StaysError("its bytes have changed since they were written")
     changed = span if edit is None else edit.apply(span)
     if file.head.route is not None and route != file.head.route:
         changed = _renamed(changed, file.head.route)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import orjson
 
@@ -66,7 +67,7 @@ class LetterFile(NamedTuple):
     """A letter where it lies.
 
     `head` is the letter without its entry, which has `size` bytes from `entry_at` on; `moment` is
-    the head's time.
+    the head's time; `check` the entry's CRC-32, None in a letter of an older version.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class LetterFile(NamedTuple):
     moment: datetime
     entry_at: int
     size: int
+    check: int | None = None
 
     def read_entry(self) -> bytes:
         """The entry, as it was put.
@@ -84,6 +86,10 @@ class LetterFile(NamedTuple):
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.entry_at)
             return file.read()
+
+    def is_damaged(self, entry: bytes) -> bool:
+        """Whether an entry that was read here is not what was written."""
+        return self.check is not None and crc32(entry) != self.check
 
     def letter(self) -> DeadLetter:
         """The letter with its entry; raises as `read_entry` does."""
@@ -167,6 +173,7 @@ def _head(letter: DeadLetter, first_time: str, now: str) -> bytes:
     meta["route"] = None if letter.route is None else list(letter.route)
     meta["first_time"], meta["time"] = first_time, now
     meta = {name: _shortened(value) for name, value in meta.items()}
+    meta["check"] = crc32(letter.entry)
     return orjson.dumps(meta, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -255,6 +262,7 @@ def read_letter(path: Path) -> LetterFile:
             datetime.fromisoformat(meta["time"]).astimezone(timezone.utc),
             len(line) + 1,
             whole - len(line) - 1,
+            meta.get("check"),
         )
     except (TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError("the head is not one of a letter") from error
