@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import orjson
@@ -12,6 +12,7 @@ import pytest
 from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import dead_letter, ledger_item, read_items
+from scorespan.delivery.refused import Refused
 from scorespan.delivery.settle import STATUS_FILE, WITHHELD_BYTES, Settler, read_status
 from scorespan.reconcile import read_account
 from scorespan.spool.counts import FILE
@@ -97,6 +98,25 @@ def test_refused_records_beyond_the_bound_are_kept_by_number(spool: Spool, settl
     assert {
         (place.minute, terms["refused"]) for place, terms in account.by_place(minutes=True).items()
     } == {(0, (MOST + more) // 2), (1, (MOST + more) // 2)}
+
+
+def test_two_threads_that_write_the_refused_drop_none(spool: Spool, settler: Settler):
+    """The second leaves it to the first; what came meanwhile is written the next time."""
+    waiting = Refused()
+
+    class Slow(Ledger):
+        def append(self, items: Iterable[LedgerItem]) -> None:
+            super().append(items)
+            waiting.add(refused(2))
+            assert waiting.write(self) == 0
+
+    ledger = Slow(spool.root / "ledger", "slow", route=ROUTE)
+    waiting.add(refused(1))
+    assert waiting.write(ledger) == 1
+    ledger.close()
+    settler._refused = waiting
+    settler.write_status(blocked=None)
+    assert read_account(spool.root).totals["refused"] == 2
 
 
 def test_what_is_refused_after_the_end_is_written_down(spool: Spool, settler: Settler):

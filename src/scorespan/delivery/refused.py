@@ -20,6 +20,7 @@ class Refused:
         # By what such records share: one of them, and the numbers of all.
         self._numbers: dict[LedgerItem, Ranges] = {}
         self._lock = native.RLock()
+        self._writing = native.Lock()
 
     def add(self, item: LedgerItem) -> None:
         """This record was refused."""
@@ -33,9 +34,19 @@ class Refused:
     def write(self, ledger: Ledger) -> int:
         """Write down all that was refused until now; returns how many.
 
+        Where another thread is at it, that one writes.
+
         Raises:
             OSError: it could not be written, and is kept.
         """
+        if not self._writing.acquire(blocking=False):
+            return 0
+        try:
+            return self._write(ledger)
+        finally:
+            self._writing.release()
+
+    def _write(self, ledger: Ledger) -> int:
         # Callers add meanwhile; what comes later is written the next time.
         written = len(self._named)
         if written:

@@ -143,7 +143,10 @@ class Settler:
             now = self._clock()
             if now >= self._status_due or force:
                 self._status_due = now + STATUS_SECONDS
-                replace_file(self._spool.path / STATUS_FILE, checked_line(self._status(blocked)))
+                status = self._status(blocked)
+                # It may tell the number of one that was refused a moment ago.
+                self._write_refused(self._ledger)
+                replace_file(self._spool.path / STATUS_FILE, checked_line(status))
             if now >= self._compaction_due and not force:
                 self._compaction_due = now + _COMPACTION_SECONDS
                 if compact(self._root / "ledger"):
