@@ -444,6 +444,13 @@ def test_a_number_of_a_process_that_does_not_move_is_not_judged(waiting: Waiting
     assert waiting.waited > 5
 
 
+def test_the_account_of_a_root_judges_no_process_that_does_not_move(waiting: Waiting):
+    """`spool status` says the same of it as reconcile."""
+    account = read_account(waiting.root, patience=0.1)
+    assert (account.missing, account.held) == ([], [Gap("p", 2, 2)])
+    assert account.scored == 2
+
+
 def test_a_process_is_known_to_live_before_its_first_status(waiting: Waiting):
     """By the first line of its ledger."""
     (waiting.spool.path / STATUS_FILE).unlink()

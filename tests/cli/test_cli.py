@@ -76,6 +76,14 @@ def test_spool_status_fails_when_a_number_is_missing(root: Path):
     assert "missing: producer p, number 1" in said
 
 
+def test_what_cannot_be_read_is_neither_fine_nor_missing(root: Path):
+    """Exit code 2 and one sentence, without a traceback."""
+    (root / "ledger" / "one.ledger").mkdir()
+    code, said = run("spool", "status", "--dir", str(root))
+    assert code == 2
+    assert said.endswith("one.ledger: Is a directory\n")
+
+
 def test_a_root_that_is_not_there_is_wrong_use(tmp_path: Path):
     """Exit code 2 and one sentence."""
     code, said = run("spool", "status", "--dir", str(tmp_path / "none"))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from scorespan.cli.plain import plain
-from scorespan.cli.spool_root import find_root, root_option
+from scorespan.cli.spool_root import find_root, root_option, unreadable
 from scorespan.cli.when import When
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def reconcile(
             report = compare(root, client, route, window=window, **steps)
     except DeliveryError as error:
         raise _NotReachedError(f"the data mart could not be read: {error}") from None
+    except OSError as error:
+        raise unreadable(error) from None
     finally:
         client.close()
     if as_json:

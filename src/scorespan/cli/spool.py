@@ -16,11 +16,11 @@ from scorespan.cli.process import told
 from scorespan.cli.spool_export import export_letters
 from scorespan.cli.spool_list import list_letters
 from scorespan.cli.spool_requeue import requeue_letters
-from scorespan.cli.spool_root import find_root, root_option
+from scorespan.cli.spool_root import find_root, root_option, unreadable
 from scorespan.cli.spool_show import show
 
 if TYPE_CHECKING:
-    from scorespan.reconcile import DirectoryReport
+    from scorespan.reconcile import DirectoryReport, Gap
 
 _GAPS_SHOWN = 20
 
@@ -43,10 +43,13 @@ def status(root: Path | None, as_json: bool) -> None:
     Exits with 1 when a number is missing.
     """
     from scorespan.cli.account import account_table
-    from scorespan.reconcile import read_account
+    from scorespan.reconcile import PATIENCE_SECONDS, read_account
 
     root = find_root(root)
-    account = read_account(root, names=False)
+    try:
+        account = read_account(root, names=False, patience=PATIENCE_SECONDS)
+    except OSError as error:
+        raise unreadable(error) from None
     reports = account.directories
     if as_json:
         known = {
@@ -56,6 +59,7 @@ def status(root: Path | None, as_json: bool) -> None:
             **account.totals,
             "missing": account.missing_count,
             "missing_numbers": [gap._asdict() for gap in account.missing],
+            "not_judged": [gap._asdict() for gap in account.held],
         }
         click.echo(json.dumps(known))
     else:
@@ -67,13 +71,20 @@ def status(root: Path | None, as_json: bool) -> None:
                 if report.status is not None:
                     console.print(plain(f"{report.name}: {told(report.status)}"), soft_wrap=True)
         console.print(account_table(account))
-        for gap in account.missing[:_GAPS_SHOWN]:
-            numbers = f"number {gap.first}"
-            if gap.last > gap.first:
-                numbers = f"numbers {gap.first} to {gap.last}"
-            console.print(plain(f"missing: producer {gap.producer_id}, {numbers}"))
+        _print_gaps(console, "missing", account.missing)
+        _print_gaps(console, "not judged, its process lives and does not move", account.held)
     if account.missing:
         raise SystemExit(1)
+
+
+def _print_gaps(console: Console, what: str, gaps: list[Gap]) -> None:
+    for gap in gaps[:_GAPS_SHOWN]:
+        numbers = f"number {gap.first}"
+        if gap.last > gap.first:
+            numbers = f"numbers {gap.first} to {gap.last}"
+        console.print(plain(f"{what}: producer {gap.producer_id}, {numbers}"), soft_wrap=True)
+    if len(gaps) > _GAPS_SHOWN:
+        console.print(f"and {len(gaps) - _GAPS_SHOWN:,} more like this; --json has all")
 
 
 def _directories_table(reports: list[DirectoryReport]) -> Table:
@@ -86,7 +97,7 @@ def _directories_table(reports: list[DirectoryReport]) -> Table:
             oldest = f"{max(0, int(time.time() // 60) - report.oldest)} min"
         blocked = (report.status or {}).get("blocked")
         drawn.add_row(
-            report.name,
+            plain(report.name),
             "alive" if report.alive else "gone",
             plain(report.route.url if report.route else "?"),
             str(report.waiting),

@@ -24,6 +24,21 @@ def find_root(root: Path | None) -> Path:
         root = root or Settings.load().spool_dir or default_root()
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
-    if not root.is_dir():
+    try:
+        found = root.is_dir()
+    except OSError as error:
+        raise unreadable(error) from None
+    if not found:
         raise click.UsageError(f"there is no spool root {root}")
     return root
+
+
+class _UnreadableError(click.ClickException):
+    """What cannot be read is neither fine nor bad: no 0, no 1."""
+
+    exit_code = 2
+
+
+def unreadable(error: OSError) -> click.ClickException:
+    """What to raise where the root, or what is in it, cannot be read."""
+    return _UnreadableError(f"{error.filename}: {error.strerror}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scorespan.reconcile.account import Account, Place, read_account
 from scorespan.reconcile.asked import Window
-from scorespan.reconcile.compare import reconcile
+from scorespan.reconcile.compare import PATIENCE_SECONDS, reconcile
 from scorespan.reconcile.gaps import Gap
 from scorespan.reconcile.payload import stored_ids
 from scorespan.reconcile.report import Report
@@ -12,6 +12,7 @@ from scorespan.reconcile.tally import TERMS, WAITING
 from scorespan.reconcile.waiting import DirectoryReport, read_directories
 
 __all__ = [
+    "PATIENCE_SECONDS",
     "TERMS",
     "WAITING",
     "Account",

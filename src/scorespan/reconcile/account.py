@@ -43,12 +43,14 @@ class Account:
         missing: numbers that were given and are nowhere.
         chosen: which records it is about, by route, and by where they count.
         directories: every process's directory, where the account is that of a root.
+        held: numbers of living processes that did not move: nothing can be said of them.
     """
 
     tally: Tally = field(default_factory=Tally)
     missing: list[Gap] = field(default_factory=list)
     chosen: Callable[[Route | None, Spot], bool] = lambda _route, _spot: True
     directories: list[DirectoryReport] = field(default_factory=list)
+    held: list[Gap] = field(default_factory=list)
 
     @classmethod
     def of(cls, items: Iterable[LedgerItem]) -> Account:
@@ -126,7 +128,7 @@ def _order(place: Place) -> tuple[object, ...]:
     return (place.route or (), *place[:3])
 
 
-def read_account(root: Path, *, names: bool = True) -> Account:
+def read_account(root: Path, *, names: bool = True, patience: float = 0.0) -> Account:
     """The account of a spool root; processes may be running.
 
     A number that seems to be missing is looked for once more: a caller may just have been between
@@ -135,12 +137,12 @@ def read_account(root: Path, *, names: bool = True) -> Account:
     Args:
         root: the spool root.
         names: keep every scoring id, for `items` and `ids`; some 250 bytes a record instead of 5.
+        patience: seconds to wait for living processes whose numbers are open; 0: all are missing.
     """
     tally = Tally(unknown_route=only_route(root), names=names)
     reader = RootReader(root, tally)
     reader.read()
     gaps = Gaps(tally, tally.sources())
-    if gaps:
-        look_again(reader, gaps)
+    held = look_again(reader, gaps, patience=patience) if gaps else []
     reports = [report_of(path, *waiting) for path, waiting in reader.waiting.items()]
-    return Account(tally, [*gaps.left()], directories=reports)
+    return Account(tally, [*gaps.left()], directories=reports, held=held)
