@@ -79,7 +79,9 @@ class ScoringSpan(NamedTuple):
 
 
 _BODIES = 2
-_PRODUCER, _SEQUENCE = map(ScoringSpan._fields.index, ("producer_id", "sequence"))
+_PRODUCER, _SEQUENCE = (
+    ScoringSpan._fields.index(name) - _BODIES for name in ("producer_id", "sequence")
+)
 _DEFAULTS = list(ScoringSpan()[_BODIES:])
 _LISTS = tuple(
     ScoringSpan._fields.index(name) - _BODIES for name in ("feature_names", "notes", "problems")
@@ -100,6 +102,8 @@ _KINDS: dict[str, Any] = {
 }
 _META_KINDS: list[Any] = [_KINDS.get(name, (str, _NONE)) for name in ScoringSpan._fields[_BODIES:]]
 
+_COPIED = 64 * 1024
+"""Bytes of a body that is faster copied than handled as a piece of its own."""
 _FRAME_HEAD = 22
 """Bytes of a frame in the spool before its entry."""
 _SALVAGED = 64 * 1024
@@ -112,7 +116,7 @@ _plain_kinds: tuple[type, ...] = ()
 
 
 def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[bytes]:
-    """The entry of a span, in pieces that are written one after another.
+    """The entry of a span, in pieces that are written one after another; large bodies uncopied.
 
     Args:
         span: the span.
@@ -120,7 +124,7 @@ def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[byt
     """
     request, response, *fields = span
     if number is not None:
-        fields[_PRODUCER - _BODIES], fields[_SEQUENCE - _BODIES] = number
+        fields[_PRODUCER], fields[_SEQUENCE] = number
     try:
         meta = orjson.dumps(fields)
     except TypeError:  # lone surrogates, which have no UTF-8
@@ -132,14 +136,16 @@ def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[byt
         _ABSENT if response is None else len(response),
     )
     # A view is as good for a gathering write; doors bring bytes.
-    return [head + meta, cast("bytes", request or b""), cast("bytes", response or b"")]
+    pieces = [head, meta, cast("bytes", request or b""), cast("bytes", response or b"")]
+    large = len(pieces[2]) > _COPIED or len(pieces[3]) > _COPIED
+    return pieces if large else [b"".join(pieces)]
 
 
 def escape_surrogates(value: Any) -> Any:
-    """Texts, and what a tuple holds of them, in a form that has UTF-8."""
+    """Texts, and what a tuple or list holds of them, in a form that has UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [escape_surrogates(item) for item in value]
     return value
 
