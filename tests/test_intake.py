@@ -107,7 +107,7 @@ def test_a_span_after_the_end_opens_a_spool_again(intake: Intake, scripted_mart:
 def test_a_span_that_meets_the_end_halfway_is_taken(intake: Intake, scripted_mart: ScriptedMart):
     """A spool that closes between a scoring's decision and its put costs no record."""
     intake.accept(span(1))
-    intake._delivery.close(drain_seconds=30)
+    intake._opening.delivery.close(drain_seconds=30)
     assert intake.accept(span(2))
     assert intake.flush(30)
     assert len(scripted_mart.stored) == 2
@@ -135,10 +135,10 @@ def test_a_mart_that_hangs_keeps_the_spool_until_it_has_answered(
 
     scripted_mart.answer_post = hang
     intake.accept(span(1))
-    intake._delivery._spool.arrived.set()
+    intake._opening.delivery._spool.arrived.set()
     while not scripted_mart.authorizations:
         intake.flush(0.01)
-    delivery = intake._delivery
+    delivery = intake._opening.delivery
     intake.close()
     (directory,) = directories(tmp_path)
     assert is_owned(directory)

@@ -1,0 +1,94 @@
+"""The opening: the delivery of this process, opened when it is needed first."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable
+
+from scorespan.delivery.delivery import Delivery
+from scorespan.errors import SpoolError
+from scorespan.threads import native
+
+_AGAIN_SECONDS = 1.0
+
+
+class Opening:
+    """Opens a delivery with the first record, and another where that one was closed.
+
+    Any thread may use it, a signal handler too, whatever it interrupts. In a forked child nothing
+    is open.
+
+    Args:
+        make: opens a delivery.
+        on_fork: called in a forked child, once what the parent has open is let go.
+
+    Attributes:
+        delivery: the one that is open; None where there is none.
+    """
+
+    def __init__(
+        self, make: Callable[[], Delivery], on_fork: Callable[[], None] = lambda: None
+    ) -> None:
+        self._make = make
+        self._on_fork = on_fork
+        self._lock = native.RLock()
+        self._again = 0.0
+        self.delivery: Delivery | None = None
+        # A weak reference: a hook can never be taken back, and must not keep everything alive.
+        held = weakref.WeakMethod(self._forget)
+
+        def in_child() -> None:
+            forget = held()
+            if forget is not None:
+                forget()
+
+        os.register_at_fork(after_in_child=in_child)
+
+    def opened(self) -> Delivery:
+        """The delivery that is open; opens one where none is.
+
+        Raises:
+            Exception: it cannot be opened. That is tried once a second: it touches the disk.
+        """
+        with self._lock:
+            return self.delivery or self._adopted(self._made())
+
+    def instead_of(self, closed: Delivery) -> Delivery:
+        """The delivery that follows one that was closed; raises as `opened` does."""
+        with self._lock:
+            self.let_go(closed)
+            return self.opened()
+
+    def let_go(self, closed: Delivery) -> None:
+        """This delivery is open no more."""
+        with self._lock:
+            if self.delivery is closed:
+                self.delivery = None
+
+    def _made(self) -> Delivery:
+        if time.monotonic() < self._again:
+            raise SpoolError("the spool could not be opened a moment ago")
+        try:
+            return self._make()
+        except Exception:
+            self._again = time.monotonic() + _AGAIN_SECONDS
+            raise
+
+    def _adopted(self, made: Delivery) -> Delivery:
+        """The delivery to use: a signal handler that scored while this was made was faster."""
+        if self.delivery is not None:
+            made.close(drain_seconds=0)
+            return self.delivery
+        self.delivery = made
+        return made
+
+    def _forget(self) -> None:
+        """In a forked child: what is open belongs to the parent."""
+        self._lock = native.RLock()
+        self._again = 0.0
+        delivery, self.delivery = self.delivery, None
+        if delivery is not None:
+            delivery.abandon()
+        self._on_fork()

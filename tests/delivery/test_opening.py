@@ -1,0 +1,90 @@
+"""The opening: one delivery at a time, opened when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from scorespan.delivery.delivery import Delivery
+from scorespan.delivery.opening import Opening
+from scorespan.errors import SpoolError
+from scorespan.settings import Settings
+from scorespan.spool.root import directories, prepare_root
+from scorespan.telemetry import RepeatedLog
+from scorespan.testing import ScriptedMart
+
+
+class Maker:
+    """Makes deliveries, and closes what is left of them."""
+
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self.settings = settings
+        self.root = root
+        self.made: list[Delivery] = []
+        self.before = lambda: None
+
+    def __call__(self) -> Delivery:
+        """A delivery, after what the test wants to come first."""
+        before, self.before = self.before, lambda: None
+        before()
+        self.made.append(Delivery(self.settings, self.root, RepeatedLog()))
+        return self.made[-1]
+
+
+@pytest.fixture
+def maker(scripted_mart: ScriptedMart, tmp_path: Path) -> Iterator[Maker]:
+    """What makes deliveries to the scripted mart."""
+    root = tmp_path / "root"
+    prepare_root(root)
+    maker = Maker(Settings.load({**scripted_mart.settings, "spool_dir": root}, {}), root)
+    with ExitStack() as ending:
+        yield maker
+        for one in maker.made:
+            ending.callback(one.close, 0)
+
+
+def test_the_first_that_is_opened_stays(maker: Maker):
+    """Whoever asks gets the same one."""
+    opening = Opening(maker)
+    assert opening.delivery is None
+    assert opening.opened() is opening.opened() is opening.delivery
+    assert len(maker.made) == 1
+
+
+def test_another_follows_one_that_was_closed(maker: Maker):
+    """Once only, however many met the closed one."""
+    opening = Opening(maker)
+    closed = opening.opened()
+    following = opening.instead_of(closed)
+    assert following is not closed
+    assert opening.instead_of(closed) is following
+    opening.let_go(closed)
+    assert opening.delivery is following
+
+
+def test_what_was_opened_meanwhile_is_used(maker: Maker):
+    """A signal handler that scores while a delivery is made opens one; the late one is closed."""
+    opening = Opening(maker)
+    maker.before = opening.opened
+    assert opening.opened() is maker.made[0] is opening.delivery
+    assert len(maker.made) == 2
+    assert directories(maker.root) == [maker.made[0]._spool.path]
+
+
+def test_what_fails_is_not_tried_for_each_record():
+    """An attempt touches the disk; in between the answer is no at once."""
+    tries: list[None] = []
+
+    def fail() -> Delivery:
+        tries.append(None)
+        raise OSError("no disk")
+
+    opening = Opening(fail)
+    with pytest.raises(OSError, match="no disk"):
+        opening.opened()
+    with pytest.raises(SpoolError):
+        opening.opened()
+    assert len(tries) == 1
