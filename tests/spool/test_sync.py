@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from errno import EIO
@@ -396,3 +397,17 @@ def test_an_exception_in_the_middle_of_a_durable_put_stops_no_other(
     spool.put([b"two"])
     assert b"two" in bodies(spool)
     spool.abandon()
+
+
+def test_a_forked_child_lets_go_whatever_the_parent_was_at(root: Path):
+    """A lock that another thread of the parent held at the fork is held in the child for ever."""
+    spool = Spool(root, ROUTE, max_bytes=MANY)
+    with spool._writer.wake._cond:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            spool.abandon()
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    spool.close()
+    assert status == 0

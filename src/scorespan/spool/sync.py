@@ -91,8 +91,10 @@ class SyncThread:
 
     def drop(self) -> None:
         """Have the thread end, without waiting for it."""
-        self._stop.set()
-        self._wake.set()
+        # In a forked child there is none, and the locks of these may be held for ever.
+        if self._thread.is_alive():
+            self._stop.set()
+            self._wake.set()
 
     def _run(self) -> None:
         again = False
