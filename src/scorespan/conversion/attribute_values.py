@@ -93,16 +93,16 @@ def scoring_span(found: Mapping[str, Any], own: OwnData, resource: list[Any]) ->
     values[_OWN_DATA] = own
     problems: list[str] = []
     for name, value in found.items():
-        place = _TEXTS.get(name)
-        if place is not None and type(value) is str:
-            values[place] = value
-            continue
         place = _BODIES.get(name)
         if place is not None:
             if type(value) is str and value.isascii() and len(value) <= MAX_BODY:
                 values[place] = value.encode("ascii")
             else:
                 values[place] = _body(name, value, values, problems)
+            continue
+        place = _TEXTS.get(name)
+        if place is not None and type(value) is str:
+            values[place] = value
         elif name in _INTEGERS and type(value) is int and -_INT64 <= value < _INT64:
             values[_INTEGERS[name]] = value
         elif value is not None:
