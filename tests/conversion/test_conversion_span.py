@@ -213,6 +213,20 @@ def test_a_damaged_entry_still_tells_its_names():
     assert found == span._replace(request=None)
 
 
+def test_one_flipped_bit_seldom_takes_the_name_of_an_entry():
+    """Producer and number are read wherever the bit is, but for the bytes of the name itself."""
+    name = "0123456789abcdef" * 2
+    whole = damaged_frame(
+        ScoringSpan(request=b"{}", trace_id="a" * 32, producer_id=name, sequence=7)
+    )
+    own = range(whole.index(name.encode()) - 1, whole.index(name.encode()) + len(name) + 4)
+    for place in {*range(35, whole.index(b"{}"))} - {*own}:
+        frame = whole.copy()
+        frame[place] ^= 4
+        found = salvage(bytes(frame))
+        assert (found.producer_id, found.sequence) == (name, 7), place
+
+
 @given(span=spans, flips=st.lists(st.tuples(st.integers(0), st.integers(0, 7)), max_size=8))
 def test_salvage_never_raises_and_gives_only_what_a_letter_can_hold(span, flips):
     """After any bit flips each field has its type, or its default."""

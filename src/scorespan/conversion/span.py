@@ -18,6 +18,7 @@ more than `OPAQUE_BYTES` together stay slices of the entry, uncopied, and are ne
 from __future__ import annotations
 
 import json
+import re
 import struct
 from typing import Any, NamedTuple, cast
 
@@ -109,6 +110,8 @@ _FRAME_HEAD = 22
 _SALVAGED = 64 * 1024
 """Bytes of a damaged entry that are looked at for its meta."""
 _JSON = json.JSONDecoder()
+_NAME = re.compile(r'"([0-9a-f]{32})",(\d{1,18}),')
+"""Producer and sequence in a meta, where nothing before them can be told from its place."""
 _INT64 = 2**63
 
 # Neighbours mostly have the same fields set: types that were right once need no second look.
@@ -198,10 +201,8 @@ def salvage(damaged: bytes) -> ScoringSpan:
     start = _FRAME_HEAD + _HEAD.size
     text = bytes(damaged[start : start + _SALVAGED]).decode("utf-8", "replace")
     fields = list(_DEFAULTS)
-    if text[:1] != "[":
-        return ScoringSpan()
     position = 1
-    for place, kind in enumerate(_META_KINDS):
+    for place, kind in enumerate(_META_KINDS if text[:1] == "[" else ()):
         try:
             value, position = _JSON.raw_decode(text, position)
             if place in _LISTS and value is not None:
@@ -215,6 +216,8 @@ def salvage(damaged: bytes) -> ScoringSpan:
         if text[position : position + 1] != ",":
             break
         position += 1
+    if fields[_PRODUCER] is None and (found := _NAME.search(text)):
+        fields[_PRODUCER], fields[_SEQUENCE] = found[1], int(found[2])
     return ScoringSpan._make((None, None, *fields))
 
 
