@@ -69,7 +69,7 @@ FENCES: dict[str, set[str]] = {
     "opentelemetry.proto": {"conversion.otlp", "receiver"},
     "opentelemetry": {
         "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver",
-        "scoring", "sdk", "telemetry",
+        "scoring", "sdk",
     },
     "google": {"conversion.otlp", "receiver"},
     "grpc": {"receiver"},

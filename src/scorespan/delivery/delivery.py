@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scorespan.delivery.client import MartClient
+from scorespan.delivery.instruments import Reading, instruments
 from scorespan.delivery.lag import Lag
 from scorespan.delivery.refused import Refused
 from scorespan.delivery.sender import Sender
@@ -19,7 +20,7 @@ from scorespan.settings import Settings
 from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
 from scorespan.spool.spool import Spool
-from scorespan.telemetry import Reading, RepeatedLog, instruments
+from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
 _LOOK_SECONDS = 5.0
