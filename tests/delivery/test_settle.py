@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -172,3 +173,15 @@ def test_the_status_tells_counts_and_how_far_the_producer_is(spool: Spool, settl
     assert status["blocked"] == "a reason"
     assert status["outcomes"][STORED] == 1
     assert ledger_item(items[0].span, STORED).scoring_id in read_account(spool.root).ids("stored")
+
+
+def test_what_is_refused_after_the_end_reaches_nobody_where_it_cannot_be_written(
+    spool: Spool, settler: Settler
+):
+    """The door's caller must not see our disk fail, not even then."""
+    settler.close(blocked=None)
+    shutil.rmtree(spool.root / "ledger")
+    settler.refuse(refused(1))
+    (spool.root / "ledger").mkdir()
+    settler.refuse(refused(2))
+    assert read_account(spool.root).totals["refused"] == 2

@@ -75,7 +75,7 @@ def test_a_disk_that_the_spool_has_filled_is_drained(small_disk: Path, scripted_
     scripted_mart.answers.clear()
     assert intake.flush(60)
     assert set(scripted_mart.stored) == taken
-    intake._delivery._spool.keep_ballast()
+    intake._opening.delivery._spool.keep_ballast()
     assert intake.accept(SPAN._replace(scoring_id="after"))
     assert intake.flush(60)
     intake.close()

@@ -14,10 +14,11 @@ import pytest
 from examples.live import wait_until
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.files import Files, Piece
-from scorespan.spool.root import Route, prepare_root
+from scorespan.spool.root import Route, directories, prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.spool import Spool
+from scorespan.spool.sync import SyncThread
 
 ROUTE = Route("http://mart", "one")
 MANY = 10**9
@@ -411,3 +412,31 @@ def test_a_forked_child_lets_go_whatever_the_parent_was_at(root: Path):
     _, status = os.waitpid(child, 0)
     spool.close()
     assert status == 0
+
+
+def test_a_spool_without_a_thread_leaves_nothing_behind(root: Path):
+    """Where the process may not have more threads, each try would cost descriptors and a folder."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    size = threading.stack_size(2**46)
+    try:
+        with pytest.raises(RuntimeError):
+            Spool(root, ROUTE, max_bytes=MANY)
+    finally:
+        threading.stack_size(size)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert directories(root) == []
+
+
+def test_a_fault_of_ours_does_not_end_the_syncs():
+    """The thread tries again, a second later."""
+    wake, tries = threading.Event(), []
+
+    def fail() -> bool:
+        tries.append(None)
+        raise LookupError
+
+    thread = SyncThread(wake, fail, interval=0.0)
+    thread.start()
+    wake.set()
+    wait_until(lambda: len(tries) > 1, "another try")
+    thread.stop()

@@ -74,7 +74,7 @@ class Settler:
         self._status_due = 0.0
         self._compaction_due = 0.0
         self._refused = refused or Refused()
-        self._late = native.Lock()
+        self._late = native.RLock()  # a signal handler may score, too
         self._closed = False
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.set_aside: tuple[int, str | None] = (0, None)
@@ -120,10 +120,13 @@ class Settler:
         self.settle(items, WITHHELD)
 
     def refuse(self, item: LedgerItem) -> None:
-        """This record was refused at the door; any thread may say so."""
+        """This record was refused at the door; any thread may say so. Never raises."""
         self._refused.add(item)
         if self._closed:
-            self.write_late()
+            try:
+                self.write_late()
+            except OSError as error:
+                self._log.warning("late", "the ledger was not written: %s", error.strerror)
 
     def inherit(self, directories: Iterable[Path]) -> None:
         """Note how far the producers of adopted directories had counted when they died."""

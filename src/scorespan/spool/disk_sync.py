@@ -91,11 +91,12 @@ class DiskSync:
         failed, following = self._segments.live, self._segments.create()
         with self._segments.lock:
             self._segments.go_on_in(following)
-        if not failed.count:
-            # There may be many of these while the disk fails.
-            self.failed.remove(failed)
+            if failed.count:
+                return
             self._segments.written -= failed.size
-            failed.discard()
+        # There may be many of these while the disk fails.
+        self.failed.remove(failed)
+        failed.discard()
 
     def _try_live(self) -> None:
         """See a sync work, where there was nothing to write again that would have shown it."""

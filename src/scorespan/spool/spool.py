@@ -101,7 +101,11 @@ class Spool:
         self._thread: SyncThread | None = None
         if sync_seconds is not None:
             self._thread = SyncThread(self._writer.wake, self._tend, sync_seconds)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:
+                self.close()
+                raise
 
     @property
     def path(self) -> Path:

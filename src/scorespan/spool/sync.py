@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from scorespan.errors import SpoolError
@@ -70,7 +71,7 @@ class Turns:
 
 
 class SyncThread:
-    """Calls `work` soon after each `wake`, and again each second while it returns true."""
+    """Calls `work` soon after each `wake`; each second again while it returns true, or raises."""
 
     def __init__(self, wake: native.Event, work: Callable[[], bool], interval: float) -> None:
         self._wake = wake
@@ -80,7 +81,11 @@ class SyncThread:
         self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; where the interpreter ends and has none, `work` is not called."""
+        """Start the thread; where the interpreter ends and has none, `work` is not called.
+
+        Raises:
+            RuntimeError: the process may not have more threads.
+        """
         start(self._thread)
 
     def stop(self) -> None:
@@ -103,4 +108,6 @@ class SyncThread:
             if self._stop.wait(self._interval):
                 return
             self._wake.clear()
-            again = self._work()
+            again = True
+            with contextlib.suppress(Exception):  # the thread must outlive any fault
+                again = self._work()
