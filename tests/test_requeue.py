@@ -20,7 +20,8 @@ from scorespan.conversion.span import ScoringSpan, decode, encode
 from scorespan.letters import Selection, select
 from scorespan.reconcile import read_account
 from scorespan.requeue import Edit, Requeued, requeue
-from scorespan.spool.dead import DEAD, WITHHELD, DeadLetter, read_letter, write_letters
+from scorespan.spool.dead import DEAD, WITHHELD, DeadLetter, read_letter
+from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.files import Files
 from scorespan.spool.root import Route, directories, prepare_root
 from scorespan.spool.spool import Spool

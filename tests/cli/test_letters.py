@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scorespan.cli.command import scorespan
 from scorespan.cli.spool_show import readable
 from scorespan.conversion.span import ScoringSpan, decode, encode
-from scorespan.spool.dead import DEAD, WITHHELD, DeadLetter, read_letters, write_letters
+from scorespan.spool.dead import DEAD, WITHHELD, DeadLetter, read_letters
+from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.root import Route, directories, prepare_root, route_of
 from scorespan.spool.segment import read_segment, segments_of
 from scorespan.spool.spool import Spool

@@ -17,14 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorespan.spool.dead import (
-    ANSWER_KEPT,
     SUFFIX,
     DeadLetter,
     letter_files,
     read_letter,
     read_letters,
-    write_letters,
 )
+from scorespan.spool.dead_writer import ANSWER_KEPT, write_letters
 from scorespan.spool.files import Files
 
 MIB = 1024 * 1024
@@ -223,7 +222,8 @@ def test_a_kill_leaves_whole_letters_only(folder: Path):
     """Each call that returned is there whole; what was half written is no letter, and no harm."""
     script = (
         "import sys, itertools, pathlib\n"
-        "from scorespan.spool.dead import DeadLetter, write_letters\n"
+        "from scorespan.spool.dead import DeadLetter\n"
+        "from scorespan.spool.dead_writer import write_letters\n"
         "for turn in itertools.count():\n"
         "    write_letters(pathlib.Path(sys.argv[1]), [\n"
         "        DeadLetter(b'x' * 5000, f'{turn}.{n}', 'code', 'why') for n in range(20)])\n"

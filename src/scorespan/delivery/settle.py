@@ -16,7 +16,8 @@ from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
 from scorespan.delivery.refused import Refused
 from scorespan.spool.compaction import compact
-from scorespan.spool.dead import DeadLetter, write_letters
+from scorespan.spool.dead import DeadLetter
+from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.files import FULL
 from scorespan.spool.ledger import (
     DAMAGED,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from zlib import crc32
 
 import orjson
 
-from scorespan.spool.files import DISK, Files, Piece
+from scorespan.spool.files import Piece
 
 DEAD = "dead"
 """The folder of a spool root for what could not become a record or was refused by the mart."""
@@ -25,12 +24,7 @@ WITHHELD = "withheld"
 """The folder of a spool root for failed scorings that the mart has no place for."""
 
 SUFFIX = ".letter"
-ANSWER_KEPT = 4096
-"""Bytes of the data mart's answer that are kept with a dead letter."""
-_TEXT_KEPT = 4096
 _HEAD_MOST = 1024 * 1024
-_TOGETHER = 64
-"""Files that are written before the first of them is synced; each holds a descriptor."""
 
 
 class DeadLetter(NamedTuple):
@@ -94,107 +88,6 @@ class LetterFile(NamedTuple):
     def letter(self) -> DeadLetter:
         """The letter with its entry; raises as `read_entry` does."""
         return self.head._replace(entry=self.read_entry())
-
-
-def write_letters(
-    folder: Path,
-    letters: Sequence[DeadLetter],
-    *,
-    files: Files = DISK,
-    clock: Callable[[], float] = time.time,
-) -> None:
-    """Keep dead letters; they are on the disk when this returns.
-
-    Large entries are not copied. A letter that was written before, after a crash, replaces itself
-    and keeps its first time.
-
-    Raises:
-        OSError: some may not have been kept; the entries must stay in the spool.
-    """
-    if not letters:
-        return
-    with contextlib.suppress(FileExistsError):
-        files.mkdir(folder)
-        files.sync_folder(folder.parent)
-    letters = list({letter.place: letter for letter in letters}.values())
-    now = datetime.fromtimestamp(clock(), timezone.utc).isoformat(timespec="microseconds")
-    for start in range(0, len(letters), _TOGETHER):
-        _write_together(folder, letters[start : start + _TOGETHER], now, files)
-    files.sync_folder(folder)
-
-
-def _write_together(folder: Path, letters: Sequence[DeadLetter], now: str, files: Files) -> None:
-    """Write files, then sync them, then name them: the disk takes many in one go."""
-    hidden: dict[Path, int] = {}
-    try:
-        for letter in letters:
-            path = folder / f".{letter.place}"
-            hidden[path] = descriptor = files.open_append(path)
-            # A crash may have left a part of it.
-            files.truncate(descriptor, 0)
-            head = _head(letter, _first_time(folder, letter) or now, now)
-            _write(descriptor, [head, letter.entry], files)
-            with contextlib.suppress(OSError):
-                # A hint: the disk begins now, and the sync below finds most of it done.
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        for descriptor in hidden.values():
-            files.datasync(descriptor)
-        for path in hidden:
-            files.rename(path, folder / f"{path.name[1:]}{SUFFIX}")
-    except OSError:
-        # They would stand there unseen and take the room that is needed.
-        for path in hidden:
-            with contextlib.suppress(OSError):
-                files.unlink(path)
-        raise
-    finally:
-        for descriptor in hidden.values():
-            files.close(descriptor)
-
-
-def _write(descriptor: int, pieces: Sequence[Piece], files: Files) -> None:
-    views = [memoryview(piece) for piece in pieces]
-    while views:
-        written = files.writev(descriptor, views)
-        # The kernel stops short when the disk is nearly full, and past 2 GiB.
-        while views and written >= len(views[0]):
-            written -= len(views.pop(0))
-        if views:
-            views[0] = views[0][written:]
-
-
-def _head(letter: DeadLetter, first_time: str, now: str) -> bytes:
-    meta = letter._asdict()
-    del meta["entry"]
-    if letter.answer is not None:
-        meta["answer"] = letter.answer.encode(errors="replace")[:ANSWER_KEPT].decode(
-            errors="ignore"
-        )
-    meta["route"] = None if letter.route is None else list(letter.route)
-    meta["first_time"], meta["time"] = first_time, now
-    meta = {name: _shortened(value) for name, value in meta.items()}
-    meta["check"] = crc32(letter.entry)
-    return orjson.dumps(meta, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _shortened(value: Any) -> Any:
-    """The head stays small enough to be read at once; the entry has such texts whole."""
-    if not isinstance(value, str):
-        return value
-    # Lone surrogates have no UTF-8.
-    text = value.encode("utf-8", "backslashreplace").decode()
-    if len(text) <= _TEXT_KEPT:
-        return text
-    return f"{text[:_TEXT_KEPT]}… ({len(text)} characters)"
-
-
-def _first_time(folder: Path, letter: DeadLetter) -> str | None:
-    """When this letter failed first: as it says, or as it said when it was written before."""
-    path = folder / f"{letter.place}{SUFFIX}"
-    before = None
-    with contextlib.suppress(OSError, ValueError):
-        before = read_letter(path).head.first_time
-    return min(filter(None, (letter.first_time, before)), default=None)
 
 
 def read_letters(
