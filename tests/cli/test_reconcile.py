@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from examples.live import live_mart
+from examples.live import clean_environment, live_mart, wait_until
 from reconcile_world import World
 from scorespan.cli.command import scorespan
+from scorespan.spool.root import prepare_root
+from scorespan.testing import NEVER, Answer, ScriptedMart
 
 
 @pytest.fixture
@@ -111,3 +116,22 @@ def test_a_mart_that_is_not_reached_ends_with_2(tmp_path: Path):
     done = run(world, SCORESPAN_DATA_MART_KIND="scorespan")
     assert done.exit_code == 2
     assert "the data mart could not be read" in done.output
+
+
+def test_an_interrupt_is_no_answer(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Who presses Ctrl-C is not told that something is missing: 130, not 1."""
+    prepare_root(tmp_path)
+    scripted_mart.always = Answer(delay=NEVER)
+    known = {**scripted_mart.settings, "spool_dir": tmp_path}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scorespan.cli", "reconcile"],
+        env={
+            **clean_environment(),
+            **{f"SCORESPAN_{name.upper()}": str(value) for name, value in known.items()},
+        },
+        stderr=subprocess.PIPE,
+    )
+    wait_until(lambda: scripted_mart.requests > 0, "a request")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (130, b"interrupted\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 import scorespan as package
@@ -12,7 +14,18 @@ from scorespan.cli.spool import spool
 from scorespan.cli.table import table
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands that end with 130 where they are interrupted: 1 is an answer, and a bad one."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package.__version__, prog_name="scorespan")
 def scorespan() -> None:
     """Payload logging for machine-learning models over OpenTelemetry."""
