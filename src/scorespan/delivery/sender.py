@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from scorespan.delivery.batch import Ready, dead_letter, read_items
+from scorespan.delivery.batch import Ready, read_items
 from scorespan.delivery.client import MartClient, Pieces
 from scorespan.delivery.lag import Lag
+from scorespan.delivery.list_settler import ListSettler
 from scorespan.delivery.lists import KEPT_FAILING, Aside, RecordList
 from scorespan.delivery.retry import (
-    SWITCHED_OFF,
     Accepted,
     Blocked,
     Outcome,
@@ -25,9 +25,6 @@ from scorespan.delivery.retry import (
 )
 from scorespan.delivery.settle import Settler
 from scorespan.record import wire_list
-from scorespan.spool.files import FULL
-from scorespan.spool.ledger import STORED
-from scorespan.spool.ledger import SWITCHED_OFF as LEDGER_SWITCHED_OFF
 from scorespan.spool.reader import Entry
 from scorespan.telemetry import RepeatedLog, logger
 from scorespan.threads import native
@@ -79,6 +76,7 @@ class Sender:
     ) -> None:
         self._client = client
         self._settler = settler
+        self._lists = ListSettler(settler, self.wait_after, log)
         self._stop = stop
         self._log = log
         self._waits = waits or Waits()
@@ -113,12 +111,11 @@ class Sender:
         """
         ready, unreadable = read_items(entries)
         if unreadable:
-            letters = [dead_letter(one, one.error.code, one.error.reason) for one in unreadable]
-            self._write_down(lambda: self._settler.dead_letter(unreadable, letters))
+            self._lists.unreadable(unreadable)
         if ready:
             self.oldest_waiting = ready[0].span.end_time
             if self._mart_kind() == "openscale":
-                ready = self._without_openscale(ready)
+                ready = self._lists.without_openscale(ready)
         if ready:
             self._fresh.append(RecordList(ready))
         while self._fresh or self._aside.left == 0:
@@ -141,22 +138,8 @@ class Sender:
         Raises:
             Stopping: shutdown came first.
         """
-        self._wait(self._backoff(faults))
-
-    def _without_openscale(self, ready: list[Ready]) -> list[Ready]:
-        """Settle what the hosted mart has no place for, or would refuse for lack of an id."""
-        failed = [one for one in ready if one.record.failed]
-        if failed:
-            reason = "the data mart has no place for a failed scoring"
-            letters = [dead_letter(one, "failed_scoring", reason) for one in failed]
-            self._write_down(lambda: self._settler.withhold(failed, letters))
-        rest = [one for one in ready if not one.record.failed]
-        unbound = [one for one in rest if one.record.binding_id is None]
-        if unbound:
-            reason = "no scoring.binding.id on the span or its resource, no SCORESPAN_BINDING_ID"
-            dead = [dead_letter(one, "no_binding", reason) for one in unbound]
-            self._write_down(lambda: self._settler.dead_letter(unbound, dead))
-        return [one for one in rest if one.record.binding_id is not None]
+        waits = self._waits
+        self._wait(backoff(faults, self._chance, first=waits.first, cap=waits.longest))
 
     def _send(self, fresh: RecordList) -> None:
         """Send a list. Where the mart cannot take it, another list shows whether it takes any."""
@@ -204,47 +187,11 @@ class Sender:
 
     def _settle(self, one: RecordList, outcome: Accepted | Rejected) -> None:
         """Settle what the mart has said its word about; the rest of a refused list goes next."""
-        items = one.items
         if isinstance(outcome, Accepted):
-            self._write_down(lambda: self._settler.settle(items, STORED))
-            self.lag.add([item.span.end_time for item in items], self._wall_clock())
-        elif outcome.refusals:
-            self._settle_refused(items, outcome, one.posts)
-            named = {refusal.position for refusal in outcome.refusals}
-            rest = [item for position, item in enumerate(items) if position not in named]
-            if rest:
-                self._fresh.appendleft(RecordList(rest, posts=one.posts))
-        elif len(items) == 1:
-            message = f"HTTP {outcome.status}"
-            if outcome.status == 413:
-                message += f": the record has {one.wire_bytes} bytes"
-            alone = outcome._replace(refusals=(Refusal(0, "refused", message),))
-            self._settle_refused(items, alone, one.posts)
+            self._lists.stored(one)
+            self.lag.add([item.span.end_time for item in one.items], self._wall_clock())
         else:
-            first, second = one.halves()
-            self._fresh.extendleft((second, first))
-
-    def _settle_refused(self, ready: Sequence[Ready], outcome: Rejected, posts: int) -> None:
-        """Settle the records that the mart named: payload logging is off, or dead letters."""
-        off = [refusal for refusal in outcome.refusals if refusal.code == SWITCHED_OFF]
-        if off:
-            unwanted = [ready[one.position] for one in off]
-            self._write_down(lambda: self._settler.settle(unwanted, LEDGER_SWITCHED_OFF))
-        dead = [refusal for refusal in outcome.refusals if refusal.code != SWITCHED_OFF]
-        if dead:
-            items = [ready[one.position] for one in dead]
-            letters = [
-                dead_letter(
-                    item,
-                    refusal.code,
-                    refusal.message,
-                    status=outcome.status or None,
-                    answer=outcome.answer,
-                    attempts=posts,
-                )
-                for item, refusal in zip(items, dead, strict=True)
-            ]
-            self._write_down(lambda: self._settler.dead_letter(items, letters))
+            self._fresh.extendleft(reversed(self._lists.rejected(one, outcome)))
 
     def _post(self, one: RecordList, timeout: float | None) -> Outcome:
         """Post a list; where the token is refused, once more with a new one."""
@@ -312,29 +259,6 @@ class Sender:
             else:
                 self._refused(found)
         return self._kind
-
-    def _write_down(self, write: Callable[[], None]) -> None:
-        """Write down what is known already; where the disk refuses, wait and try that again.
-
-        The mart has said its word: asking again because our disk is full would only load it.
-        """
-        attempt = 0
-        while True:
-            try:
-                write()
-            except OSError as error:
-                attempt += 1
-                self._log.warning(
-                    "write", "what became of records cannot be written down: %s", error.strerror
-                )
-                if error.errno in FULL:
-                    self._settler.make_room()
-                self._wait(self._backoff(attempt))
-            else:
-                return
-
-    def _backoff(self, attempt: int) -> float:
-        return backoff(attempt, self._chance, first=self._waits.first, cap=self._waits.longest)
 
     def _wait(self, seconds: float) -> None:
         """Wait, while people can see how it stands."""
