@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from typing import Any, TypeAlias
 import orjson
 import requests
 from opentelemetry import context
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
 from scorespan.delivery.auth import NoAuth, TokenSource, token_url
 from scorespan.delivery.patience import Patience
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
+from scorespan.delivery.session import Session
 from scorespan.errors import DeliveryError, TokenError
 from scorespan.settings import Settings, on_loopback
 
@@ -33,16 +31,6 @@ _PIECE = 256 * 1024
 """Bytes of a body in pieces that are sent in one go, each within the timeout."""
 _MOST_ANSWERED = 1024 * 1024
 """Bytes of an answer to a post that are read; all that counts stands within them."""
-_KEEP_ALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, name)
-    ),
-]
-"""However long an answer may take: that its sender is gone is found out within 30 seconds."""
-
 _Unanswered: TypeAlias = Blocked | Retryable
 
 
@@ -81,9 +69,7 @@ class MartClient:
         self.timeout = settings.timeout_seconds
         self._patience = Patience(settings.timeout_seconds)
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _KeepAlive())
+        self._session = Session()
         self._verify = str(settings.ca_file) if settings.ca_file else True
         if any(map(on_loopback, (settings.data_mart_url or "", token_url(settings)))):
             # A proxy of the environment would carry to another machine what plain http is
@@ -143,13 +129,6 @@ class MartClient:
 
     def close(self) -> None:
         """Close the connections."""
-        for adapter in self._session.adapters.values():
-            if isinstance(adapter, HTTPAdapter):
-                pools = adapter.poolmanager.pools
-                # At the end of a process the pools' own finalizers have run before us, and did not
-                # see a connection that was in use then.
-                for key in pools.keys():  # noqa: SIM118 - urllib3's container cannot be iterated
-                    pools[key].close()
         self._session.close()
 
     def _token(self) -> str | _Unanswered:
@@ -242,19 +221,6 @@ class MartClient:
         if isinstance(error, (*unreached, *untold)) or isinstance(cause, MaxRetryError):
             return Retryable(reason)
         return Retryable(reason, of_list=isinstance(error, requests.RequestException))
-
-
-class _KeepAlive(HTTPAdapter):
-    """Connections that notice when the other end is no longer there."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options, socket_options=_SOCKET_OPTIONS)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, socket_options=_SOCKET_OPTIONS)
-
-
-_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, *_KEEP_ALIVE]
 
 
 def _start_of(answer: requests.Response) -> bytes:

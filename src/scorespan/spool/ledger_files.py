@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from scorespan.spool.ledger import SCORED, SUFFIX
 from scorespan.spool.lines import read_line
-from scorespan.spool.root import Route, is_owned, route_of
+from scorespan.spool.root import Route, is_held, is_owned, route_of
 
 
 class Records(NamedTuple):
@@ -87,18 +87,9 @@ def is_finished(path: Path) -> bool:
     if not has_head(path) and is_owned(path.parent.parent / path.stem):
         return False  # by a process of the version before, which held nothing but its directory
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return not is_held(path)
     except OSError:
         return False
-    try:
-        # Shared: whoever else asks at this moment is no writer.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def has_head(path: Path) -> bool:

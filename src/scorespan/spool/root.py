@@ -224,10 +224,20 @@ def _written_route(directory: Path) -> Route | None:
 def is_owned(directory: Path) -> bool:
     """Whether some living process holds the directory."""
     try:
-        descriptor = os.open(directory / _OWNER, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(directory / _OWNER)
     except OSError:
         return False
+
+
+def is_held(path: Path) -> bool:
+    """Whether some living process holds a file's lock.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        # Shared: whoever else asks at this moment holds nothing.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
