@@ -101,7 +101,7 @@ def _take_away(asked: Asked, found: Findings) -> None:
     for gap in found.unnamed:
         asked.tally.take_away(Source(asked.route, gap.producer_id), gap.first, gap.last)
     for short in found.short:
-        asked.tally.take_counted(asked.route, short.spot, short.lacking)
+        asked.tally.counted.take(asked.route, short.spot, short.lacking)
 
 
 def _elsewhere(asked: Asked) -> dict[Route | None, int]:

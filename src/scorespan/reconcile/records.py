@@ -96,7 +96,7 @@ class RecordsSide:
     def _stretches(self) -> dict[Source, Ranges]:
         return {
             source: stretches
-            for source, stretches in self._asked.tally.sought_stretches().items()
+            for source, stretches in self._asked.tally.counted.sought().items()
             if source.route == self._asked.route
         }
 

@@ -85,7 +85,7 @@ class RowsSide:
 
     def _counted(self, subscription_id: str) -> Counter[Spot]:
         counted: Counter[Spot] = Counter()
-        for source, spot, count in self._asked.tally.counted_as_stored():
+        for source, spot, count in self._asked.tally.counted.stored():
             if spot.subscription_id == subscription_id and self._asked.concerns(source.route, spot):
                 counted[spot] += count
         return counted

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from scorespan.delivery.batch import is_place
+from scorespan.reconcile.counted import Counted
 from scorespan.reconcile.numbers import Numbers
-from scorespan.spool.counts import Counts, Ended, Source, Spot, spot_of, stretches_of
+from scorespan.spool.counts import Counts, Source, Spot, spot_of, stretches_of
 from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
@@ -63,6 +64,7 @@ class Tally:
         names: keep every scoring id.
 
     Attributes:
+        counted: records whose ids have gone.
         scored: how far each source had counted itself.
         cut: ledger lines that could not be read.
         names: scoring ids, where they are kept.
@@ -78,8 +80,7 @@ class Tally:
         self._totals: list[int] = [0]
         self._numbers: dict[Source, Numbers] = {}
         self._hashes: dict[Source, Numbers] | None = {} if hashes else None
-        self._counts = Counts()
-        self._found: dict[Source, Ranges] = {}
+        self.counted = Counted()
         self._last_alike: tuple[object, ...] = ()
         self._last: tuple[Source, int] = (Source(None, ""), 0)
         self.names: dict[tuple[Source, int], str] | None = {} if names else None
@@ -144,7 +145,7 @@ class Tally:
     def add_counts(self, counts: Counts) -> None:
         """What the ledger kept when the ids had gone. To be called before lines are added."""
         self._settle_routes(counts)
-        self._counts = counts
+        self.counted.counts = counts
         self.cut += counts.cut
         for source, highest in counts.scored.items():
             self.add_scored(source, highest)
@@ -157,15 +158,7 @@ class Tally:
     def add_counted(self, counts: Counts, wanted: Mapping[Source, Ranges]) -> None:
         """What became of wanted numbers whose ids have gone since `add_counts`."""
         self._settle_routes(counts)
-        for source, open_ in wanted.items():
-            for outcome, ended in counts.ended.get(source, {}).items():
-                kept = self._counts.ended.setdefault(source, {}).setdefault(outcome, Ended())
-                # Which number counts where is not known any more: one is as good as another.
-                spots = (ended.spots - kept.spots).elements()
-                for number in ended.ranges.among(open_):
-                    if number not in kept.ranges:
-                        kept.ranges.add(number, number)
-                        kept.spots[next(spots, Spot("", "", 0))] += 1
+        self.counted.add(counts, wanted)
 
     def _settle_routes(self, counts: Counts) -> None:
         for source in [one for one in counts.ended | counts.scored if one.route is None]:
@@ -176,9 +169,7 @@ class Tally:
         numbers = self._numbers.get(source)
         value = 0 if numbers is None else numbers.get(number)
         if not value:
-            counted = self._counts.outcome_of(source, number)
-            if counted == STORED:
-                self._found.setdefault(source, Ranges()).add(number, number)
+            if self.counted.find(source, number):
                 return
             self.unexpected += 1
         else:
@@ -210,21 +201,6 @@ class Tally:
                 if self._strength(value) == _IN_LEDGER:
                     yield source, number, self._standings[value].spot
 
-    def sought_stretches(self) -> dict[Source, Ranges]:
-        """Numbers that are counted as stored, without ids, and the data mart has not shown."""
-        left: dict[Source, Ranges] = {}
-        for source, ended in self._counts.ended.items():
-            stored = ended.get(STORED)
-            if stored is None:
-                continue
-            found = self._found.get(source, Ranges())
-            open_ = Ranges(
-                stretch for first, last in stored.ranges for stretch in found.missing(first, last)
-            )
-            if open_:
-                left[source] = open_
-        return left
-
     def take_away(self, source: Source, first: int, last: int) -> None:
         """These records count as nothing any more: they are missing."""
         numbers = self._numbers.get(source)
@@ -232,22 +208,7 @@ class Tally:
             if numbers is not None and numbers.get(number):
                 self._drop(source, number)
             else:
-                self._counts.take_out(source, number, Spot("", "", 0))
-
-    def take_counted(self, route: Route | None, spot: Spot, count: int) -> None:
-        """So many records that count as stored there, whichever they are, are missing."""
-        for source, ended in self._counts.ended.items():
-            if source.route == route and STORED in ended:
-                taken = min(count, ended[STORED].spots[spot])
-                ended[STORED].spots[spot] -= taken
-                count -= taken
-
-    def counted_as_stored(self) -> Iterator[tuple[Source, Spot, int]]:
-        """How many records are counted as stored, without ids, and where."""
-        for source, ended in self._counts.ended.items():
-            if STORED in ended:
-                for spot, count in ended[STORED].spots.items():
-                    yield source, spot, count
+                self.counted.counts.take_out(source, number, Spot("", "", 0))
 
     def items(self) -> Iterator[tuple[Source, int, Standing]]:
         """Every record by name, in order; not those whose ids have gone."""
@@ -260,15 +221,11 @@ class Tally:
         for (_, outcome, route, spot), count in zip(self._standings, self._totals, strict=True):
             if count:
                 yield route, outcome, spot, count
-        for source, ended in self._counts.ended.items():
-            for outcome, one in ended.items():
-                term = DEAD_LETTERED if outcome == DAMAGED else outcome
-                for spot, count in one.spots.items():
-                    yield source.route, term, spot, count
+        yield from self.counted.totals()
 
     def sources(self) -> set[Source]:
         """Every source that is known, but for entries that no producer numbered."""
-        known = {*self._numbers, *self._counts.ended, *self.scored}
+        known = {*self._numbers, *self.counted.counts.ended, *self.scored}
         return {source for source in known if not is_place(source.producer_id)}
 
     def known(self, source: Source) -> Ranges:
@@ -278,7 +235,7 @@ class Tally:
         if numbers is not None:
             for stretch in stretches_of(number for number, _ in numbers.items()):
                 known.add(*stretch)
-        for ended in self._counts.ended.get(source, {}).values():
+        for ended in self.counted.counts.ended.get(source, {}).values():
             for stretch in ended.ranges:
                 known.add(*stretch)
         return known
@@ -291,12 +248,7 @@ class Tally:
             for number, value in (numbers.from_the_end() if numbers is not None else ())
             if self._strength(value) > _DAMAGED
         )
-        counted = (
-            ended.ranges.highest
-            for outcome, ended in self._counts.ended.get(source, {}).items()
-            if outcome != DAMAGED
-        )
-        return max(next(named, 0), 0, *counted)
+        return max(next(named, 0), 0, self.counted.highest(source))
 
     def _put(self, source: Source, number: int, value: int, scoring_id: str | None) -> None:
         numbers = self._numbers.get(source)
@@ -308,7 +260,7 @@ class Tally:
             if self._standings[old].strength > strength:
                 return
             self._totals[old] -= 1
-        elif source in self._counts.ended and not self._take_over(source, number, value):
+        elif source in self.counted.counts.ended and not self._take_over(source, number, value):
             return
         numbers.set(number, value)
         self._totals[value] += 1
@@ -318,13 +270,13 @@ class Tally:
     def _take_over(self, source: Source, number: int, value: int) -> bool:
         """Count a number no more that is known by name; false where the counts know better."""
         standing = self._standings[value]
-        counted = self._counts.outcome_of(source, number)
+        counted = self.counted.counts.outcome_of(source, number)
         if counted == STORED and standing.strength < _IN_LEDGER:
             return False
         if counted is not None and standing.strength == _DAMAGED:
             return False
         if counted is not None:
-            self._counts.take_out(source, number, standing.spot)
+            self.counted.counts.take_out(source, number, standing.spot)
         return True
 
     def _keep_id(self, source: Source, number: int, scoring_id: str) -> None:
