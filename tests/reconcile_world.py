@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from examples.live import BINDING_ID, SUBSCRIPTION_ID, LiveMart
-from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.delivery import Delivery
@@ -78,7 +77,6 @@ class World:
 
     def deliver(self, **settings: Any) -> None:
         """Have a process of its own deliver all that waits, and end."""
-        producer.renew()
         given = {**self.live.settings, "data_mart_kind": "scorespan", **settings}
         delivery = Delivery(Settings.load(given, {}), self.root, RepeatedLog())
         assert delivery.flush(60)

@@ -11,18 +11,18 @@ from scorespan import producer
 
 def test_numbers_follow_one_another():
     """Each number is the one after the last, of the same producer."""
-    first_id, first = producer.next_number()
-    assert producer.next_number() == (first_id, first + 1)
+    first_id, first = producer.current().next_number()
+    assert producer.current().next_number() == (first_id, first + 1)
     assert (producer.current().id, producer.current().last) == (first_id, first + 1)
 
 
 def test_threads_share_the_numbers():
     """No two threads get the same number, and none is left out."""
-    _, start = producer.next_number()
+    _, start = producer.current().next_number()
     taken: list[int] = []
 
     def take():
-        taken.extend([producer.next_number()[1] for _ in range(500)])
+        taken.extend([producer.current().next_number()[1] for _ in range(500)])
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
@@ -37,11 +37,11 @@ FORKING = """
 import os
 from scorespan import producer
 
-own_id, _ = producer.next_number()
+own_id, _ = producer.current().next_number()
 reading, writing = os.pipe()
 child = os.fork()
 if child == 0:
-    found = (producer.current().id, producer.current().last, *producer.next_number())
+    found = (producer.current().id, producer.current().last, *producer.current().next_number())
     os.write(writing, " ".join(map(str, found)).encode())
     os._exit(0)
 os.close(writing)
@@ -49,7 +49,7 @@ os.waitpid(child, 0)
 before_id, before, child_id, first = os.fdopen(reading).read().split()
 assert before_id == child_id != own_id
 assert (before, first) == ("0", "1")
-assert producer.next_number() == (own_id, 2)
+assert producer.current().next_number() == (own_id, 2)
 """
 
 

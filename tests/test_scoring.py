@@ -280,7 +280,7 @@ def test_the_span_is_not_made_current(recorded):
 def test_where_nothing_records_nothing_is_kept():
     """Without an SDK, or where the span is not sampled, a scoring is a no-op of the same face."""
     provider.install(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("t"))
-    number = producer.next_number()[1]
+    number = producer.current().next_number()[1]
     with scorespan.scoring_span(object(), scoring_id="mine") as scoring:
         scoring.set_response(object())
         scoring.set_error(ValueError())
@@ -340,7 +340,7 @@ def test_a_stack_that_is_nearly_full_does_not_reach_the_caller(recorded):
 
 def test_numbers_have_no_gap_under_threads(recorded):
     """Many threads together use each number once."""
-    first = producer.next_number()[1] + 1
+    first = producer.current().next_number()[1] + 1
 
     def score():
         for _ in range(50):

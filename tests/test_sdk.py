@@ -398,6 +398,63 @@ def test_scorings_go_to_the_applications_provider_where_none_is_configured(
     assert set(scripted_mart.stored) == {scoring_id}
 
 
+def test_two_doors_of_one_process_number_apart(application, door, scripted_mart):
+    """What goes to one data mart leaves no gap in the account of another."""
+    with ScriptedMart() as other:
+        elsewhere = {**door, **other.settings}
+        providers = [TracerProvider(shutdown_on_exit=False) for _ in range(2)]
+        for tracer_provider, known in zip(providers, (door, elsewhere), strict=True):
+            tracer_provider.add_span_processor(scorespan.ScoringSpanProcessor(**known))
+        for _ in range(10):
+            for tracer_provider in providers:
+                values = {attributes.REQUEST: REQUEST, attributes.RESPONSE: RESPONSE}
+                tracer_provider.get_tracer("t").start_span("s", attributes=values).end()
+        for tracer_provider in providers:
+            tracer_provider.shutdown()
+        assert len(scripted_mart.stored) == len(other.stored) == 10
+    account = read_account(door["spool_dir"])
+    assert account.missing == []
+    assert account.scored == 20
+
+
+def test_a_scoring_that_outlives_its_configuration_leaves_no_gap(door, scripted_mart):
+    """It ends where it began, under a number of there."""
+    with ScriptedMart() as other:
+        scorespan.configure(**door)
+        with scorespan.scoring_span(REQUEST) as scoring:
+            scorespan.configure(**{**door, **other.settings})
+            score()
+            scoring.set_response(RESPONSE)
+        score()
+        scorespan.shutdown()
+        assert len(other.stored) == 2
+    scorespan.configure(**door)
+    score()
+    assert scorespan.flush(30)
+    scorespan.shutdown()
+    account = read_account(door["spool_dir"])
+    assert account.missing == []
+    assert account.scored == 4
+
+
+def test_what_waits_in_a_batch_queue_is_not_missing(application, door):
+    """Numbers that scorings bring along are expected here when the process has ended."""
+    queue = BatchSpanProcessor(
+        scorespan.PayloadSpanExporter(**door), schedule_delay_millis=3_600_000
+    )
+    application.provider.add_span_processor(queue)
+    provider.install(application.provider.get_tracer("scorespan"))
+    score()
+    assert application.provider.force_flush(30_000)
+    for _ in range(7):
+        score()
+    assert read_account(door["spool_dir"]).missing == []
+    application.provider.shutdown()
+    account = read_account(door["spool_dir"])
+    assert account.missing == []
+    assert account.scored == account.totals["stored"] == 8
+
+
 @pytest.mark.parametrize("kind", ["processor", "exporter"])
 def test_a_spool_that_was_removed_reaches_no_caller(application, door, kind, caplog):
     """Whatever becomes of the disk, ending a span raises nothing."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorespan import producer
 from scorespan.conversion.numbered import NumberedSpan
 from scorespan.conversion.span import ScoringSpan, escape_surrogates
 from scorespan.delivery.batch import ledger_item
@@ -17,6 +16,7 @@ from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.opening import Opening
 from scorespan.delivery.refused import Refused
 from scorespan.errors import SpoolClosedError
+from scorespan.producer import Counted
 from scorespan.settings import Settings
 from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
@@ -39,8 +39,6 @@ class Intake:
         prepare_root(self.root)
         self._opening = Opening(self._made, self._renew)
         self._renew()
-        # Numbers that went to another spool would look like missing ones in this one's account.
-        producer.renew()
 
     def accept(self, span: ScoringSpan) -> bool:
         """Take one span; true when it is in the spool.
@@ -55,7 +53,9 @@ class Intake:
             or (span.binding_id is None and self.settings.binding_id is not None)
         ):
             span = self._completed(span)
-        numbered = NumberedSpan(span)
+        if span.producer_id is not None:
+            self._counted.note(span.producer_id)
+        numbered = NumberedSpan(span, self._counted.own)
         try:
             delivery = self._opening.delivery or self._opening.opened()
             try:
@@ -70,7 +70,7 @@ class Intake:
 
     def refuse(self) -> None:
         """Count a scoring of which nothing could be read."""
-        self._refuse(NumberedSpan(self._completed(ScoringSpan())).named())
+        self._refuse(NumberedSpan(self._completed(ScoringSpan()), self._counted.own).named())
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
@@ -101,10 +101,12 @@ class Intake:
         return span._replace(**missing)
 
     def _made(self) -> Delivery:
-        return Delivery(self.settings, self.root, self._log, self._refused)
+        return Delivery(self.settings, self.root, self._log, self._refused, self._counted)
 
     def _renew(self) -> None:
-        """Begin anew; in a forked child, what was said and refused before is the parent's."""
+        """Begin anew; in a forked child, what was said, numbered and refused is the parent's."""
+        # Its own: numbers that went to another spool would be missing in this one's account.
+        self._counted = Counted()
         self._log = RepeatedLog()
         self._refused = Refused()
 

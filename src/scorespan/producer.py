@@ -1,7 +1,9 @@
-"""The producer: who numbers the scorings of this process.
+"""Producers: who numbers the scorings of this process.
 
-One producer id per process and gapless numbers from 1, so that a hole in the numbers that reached
-the mart is a record that did not. A forked child is a producer of its own.
+A producer is an id and gapless numbers from 1, so that a hole in the numbers that reached the mart
+is a record that did not. Each intake has one, for the scorings that it writes; the process has one
+for scorings that take their number along, to whatever door their provider leads. A forked child
+has others.
 """
 
 from __future__ import annotations
@@ -25,22 +27,33 @@ class Producer:
         # highest would be wrong whenever two threads store theirs in the other order.
         return int(repr(self.numbers).removeprefix("count(").removesuffix(")")) - 1
 
+    def next_number(self) -> tuple[str, int]:
+        """This id and the next number. Never waits; no two threads get the same one."""
+        return self.id, next(self.numbers)
 
-_current = Producer()
-_former: list[Producer] = []
+
+_all: list[Producer] = []
+
+
+def new() -> Producer:
+    """Another producer of this process."""
+    made = Producer()
+    _all.append(made)
+    return made
+
+
+_current = new()
 
 
 def renew() -> None:
-    """Begin a new producer: where another spool begins."""
+    """Begin a new producer of the process: where its scorings lead somewhere else."""
     global _current  # noqa: PLW0603 - one producer per process is what the numbers mean
-    # A thread that has read it just now may still take a number from it.
-    _former.append(_current)
-    _current = Producer()
+    _current = new()
 
 
 def _renew_in_child() -> None:
+    _all.clear()
     renew()
-    _former.clear()
 
 
 os.register_at_fork(after_in_child=_renew_in_child)
@@ -48,15 +61,28 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 def given() -> int:
     """How many numbers this process has given."""
-    return sum(producer.last for producer in [*_former, _current])
-
-
-def next_number() -> tuple[str, int]:
-    """Producer id and the next sequence number. Never waits; no two threads get the same one."""
-    producer = _current
-    return producer.id, next(producer.numbers)
+    return sum(producer.last for producer in _all)
 
 
 def current() -> Producer:
-    """The producer of this process, as of now."""
+    """The producer of the process, as of now."""
     return _current
+
+
+class Counted:
+    """The producers whose numbers come to one intake.
+
+    Attributes:
+        own: numbers the scorings that bring no number.
+        brought: the producer of the process, once a scoring has brought a number of it; how far it
+            has counted says nothing before its scorings have all come, as from an exporter's queue.
+    """
+
+    def __init__(self) -> None:
+        self.own = new()
+        self.brought: Producer | None = None
+
+    def note(self, producer_id: str) -> None:
+        """A scoring has brought a number of this producer."""
+        if self.brought is None and producer_id == _current.id:
+            self.brought = _current

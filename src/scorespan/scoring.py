@@ -111,7 +111,9 @@ class Scoring:
             if self._told:
                 self._add_told(values)
             if self._numbered:
-                values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = producer.next_number()
+                values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = (
+                    producer.current().next_number()
+                )
             self._span.set_attributes(values)
             self._span.end(self._wall_start + elapsed)
         except Exception as error:  # noqa: BLE001 - the caller's scoring must not see our fault

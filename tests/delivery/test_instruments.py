@@ -61,7 +61,7 @@ def test_every_instrument_shows_what_was_counted(metered):
     metered.instruments.report(lambda: READING)
     metered.instruments.stored_after(0.5)
     before = producer.given()
-    producer.next_number()
+    producer.new().next_number()
     shown = metered.points()
     lag = shown.pop("scorespan.delivery.lag")
     assert (lag.count, lag.sum) == (1, 0.5)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import Item, Ready, read_items
 from scorespan.delivery.list_settler import ListSettler
@@ -37,8 +36,7 @@ class FailingSettler(Settler):
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    """A spool of a producer that has given no number."""
-    producer.renew()
+    """A spool."""
     prepare_root(tmp_path / "root")
     made = Spool(tmp_path / "root", Route("http://mart", "one"), max_bytes=10**9)
     yield made

@@ -14,8 +14,9 @@ from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.batch import dead_letter, ledger_item, read_items
 from scorespan.delivery.refused import Refused
-from scorespan.delivery.settle import STATUS_FILE, WITHHELD_BYTES, Settler, read_status
-from scorespan.reconcile import read_account
+from scorespan.delivery.settle import STATUS_FILE, WITHHELD_BYTES, Settler, counted_by, read_status
+from scorespan.producer import Counted
+from scorespan.reconcile import Gap, read_account
 from scorespan.spool.counts import FILE
 from scorespan.spool.dead import read_letters
 from scorespan.spool.ledger import REFUSED, STORED, WITHHELD, Ledger, LedgerItem
@@ -29,8 +30,7 @@ MOST = 100_000
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    """A spool in a prepared root, of a producer that has given no number."""
-    producer.renew()
+    """A spool in a prepared root."""
     prepare_root(tmp_path / "root")
     made = Spool(tmp_path / "root", ROUTE, max_bytes=10**9)
     yield made
@@ -38,9 +38,15 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 @pytest.fixture
-def settler(spool: Spool) -> Iterator[Settler]:
+def counted() -> Counted:
+    """The producers whose numbers come there."""
+    return Counted()
+
+
+@pytest.fixture
+def settler(spool: Spool, counted: Counted) -> Iterator[Settler]:
     """Its settler."""
-    made = Settler(spool)
+    made = Settler(spool, counted=counted)
     yield made
     made.abandon()
 
@@ -50,10 +56,12 @@ def refused(number: int, minute: int = 5) -> LedgerItem:
     return LedgerItem(REFUSED, "s", "d", "p", number, f"id-{number}", minute)
 
 
-def test_a_ledger_begins_with_the_route_and_the_producer(spool: Spool, settler: Settler):
+def test_a_ledger_begins_with_the_route_and_the_producer(
+    spool: Spool, settler: Settler, counted: Counted
+):
     """Before the first record: whoever reads knows whose numbers come here."""
     (path,) = ledger_files(spool.root / "ledger")
-    assert next(read_ledger(path)) == Scored(ROUTE, producer.current().id, 0, spool.name)
+    assert next(read_ledger(path)) == Scored(ROUTE, counted.own.id, 0, spool.name)
 
 
 @pytest.mark.parametrize("folder", ["dead", "withheld"])
@@ -145,31 +153,51 @@ def test_old_ledger_files_become_counts_now_and_then(spool: Spool, settler: Sett
     assert after.totals["stored"] == 49
 
 
+def test_numbers_that_were_brought_count_when_the_process_has_ended(
+    spool: Spool, settler: Settler, counted: Counted
+):
+    """Until then they may be in an exporter's queue; what never came is missing afterwards."""
+    brought = producer.current()
+    counted.note(brought.next_number()[0])
+    brought.next_number()
+    settler.write_status(blocked=None)
+    status = read_status(spool.path)
+    assert (brought.id, 2) not in counted_by(status, ended=False)
+    assert (brought.id, 2) in counted_by(status, ended=True)
+    settler.close(blocked=None)
+    (gap,) = read_account(spool.root).missing
+    assert gap == Gap(brought.id, 1, 2)
+
+
 def test_the_status_of_a_dead_process_may_be_any(spool: Spool, settler: Settler, tmp_path: Path):
     """What can be read of it counts; the rest does no harm."""
     for name, status in {
         "a": {"producer": "q", "scored": 7},
         "b": {"producer": "r"},
         "c": [],
+        "d": {"producer": "s", "scored": "7", "brought": [1, 2]},
+        "e": {"brought": ["q"]},
     }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / STATUS_FILE).write_bytes(orjson.dumps(status))
-    settler.inherit(tmp_path / name for name in "abc")
+    settler.inherit(tmp_path / name for name in "abcde")
     settler.close(blocked=None)
     account = read_account(spool.root)
     assert [(gap.producer_id, gap.last) for gap in account.missing] == [("q", 7)]
 
 
-def test_the_status_tells_counts_and_how_far_the_producer_is(spool: Spool, settler: Settler):
+def test_the_status_tells_counts_and_how_far_the_producer_is(
+    spool: Spool, settler: Settler, counted: Counted
+):
     """People and reconcile read it."""
-    producer.next_number()
+    counted.own.next_number()
     spool.put(encode(ScoringSpan(producer_id="p", sequence=1, scoring_id="id-1")))
     _, items = read_items(spool.claim(10**6, 10).entries)
     settler.settle(items, STORED)
     settler.write_status(blocked="a reason")
     status = read_status(spool.path)
     assert status is not None
-    assert (status["producer"], status["scored"]) == (producer.current().id, 1)
+    assert (status["producer"], status["scored"]) == (counted.own.id, 1)
     assert status["blocked"] == "a reason"
     assert status["outcomes"][STORED] == 1
     assert ledger_item(items[0].span, STORED).scoring_id in read_account(spool.root).ids("stored")

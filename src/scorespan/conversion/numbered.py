@@ -5,20 +5,26 @@ Given earlier, the number would be missing for ever where the process is killed 
 
 from __future__ import annotations
 
-from scorespan import producer
 from scorespan.conversion.span import ScoringSpan, encode
+from scorespan.producer import Producer
 
 _META_BYTES = 512
 """About what an entry takes beside its bodies."""
 
 
 class NumberedSpan:
-    """A span on its way into the spool. The number that it brings, or is given, stays."""
+    """A span on its way into the spool. The number that it brings, or is given, stays.
 
-    __slots__ = ("_number", "_span")
+    Args:
+        span: the span.
+        producer: gives the number where the span brings none.
+    """
 
-    def __init__(self, span: ScoringSpan) -> None:
+    __slots__ = ("_number", "_producer", "_span")
+
+    def __init__(self, span: ScoringSpan, producer: Producer) -> None:
         self._span = span
+        self._producer = producer
         self._number: tuple[str, int] | None = None
 
     @property
@@ -42,5 +48,5 @@ class NumberedSpan:
         """Producer and number, where the span has none of its own."""
         span = self._span
         if self._number is None and (span.sequence is None or span.producer_id is None):
-            self._number = producer.next_number()
+            self._number = self._producer.next_number()
         return self._number

@@ -16,6 +16,7 @@ from scorespan.delivery.refused import Refused
 from scorespan.delivery.sender import Sender
 from scorespan.delivery.settle import Settler
 from scorespan.delivery.worker import DeliveryWorker
+from scorespan.producer import Counted
 from scorespan.settings import Settings
 from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
@@ -44,6 +45,7 @@ class Delivery:
         root: the spool root, prepared.
         log: where faults are reported.
         refused: what was turned away before this was open.
+        counted: who numbers what is put.
 
     Raises:
         Exception: from the constructor, where spool or client cannot be opened; nothing stays
@@ -51,7 +53,12 @@ class Delivery:
     """
 
     def __init__(
-        self, settings: Settings, root: Path, log: RepeatedLog, refused: Refused | None = None
+        self,
+        settings: Settings,
+        root: Path,
+        log: RepeatedLog,
+        refused: Refused | None = None,
+        counted: Counted | None = None,
     ) -> None:
         self._log = log
         self._client = MartClient(settings)
@@ -69,7 +76,7 @@ class Delivery:
                 log=log,
             )
             undo.callback(self._spool.close)
-            self._settler = Settler(self._spool, refused, log=log)
+            self._settler = Settler(self._spool, refused, counted, log=log)
             undo.callback(self._settler.abandon)
             self._worker = DeliveryWorker(
                 self._spool,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scorespan import producer
 from scorespan.delivery.batch import Item, ledger_item
 from scorespan.delivery.refused import Refused
+from scorespan.producer import Counted
 from scorespan.spool.compaction import compact
 from scorespan.spool.dead import DeadLetter
 from scorespan.spool.dead_writer import write_letters
@@ -47,6 +47,7 @@ class Settler:
     Args:
         spool: whose entries are settled.
         refused: what the door turned away; written down with the rest.
+        counted: who numbers what is put.
         log: where faults are reported.
         clock: seconds that only grow.
 
@@ -60,6 +61,7 @@ class Settler:
         self,
         spool: Spool,
         refused: Refused | None = None,
+        counted: Counted | None = None,
         *,
         log: RepeatedLog | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -68,8 +70,7 @@ class Settler:
         self._log = log or RepeatedLog()
         self._clock = clock
         self._root = spool.root
-        # The one whose numbers come here: after another configuration there is a new one.
-        self._producer = producer.current()
+        self._counted = counted or Counted()
         self._ledger = self._open_ledger(spool.name)
         self._withheld_bytes = bytes_under(self._root / "withheld")
         self._status_due = 0.0
@@ -132,8 +133,7 @@ class Settler:
     def inherit(self, directories: Iterable[Path]) -> None:
         """Note how far the producers of adopted directories had counted when they died."""
         for directory in directories:
-            counted = counted_by(read_status(directory))
-            if counted is not None:
+            for counted in counted_by(read_status(directory), ended=True):
                 self._ledger.append_scored(*counted)
 
     def write_status(self, *, blocked: str | None, force: bool = False) -> None:
@@ -159,10 +159,12 @@ class Settler:
             self._log.warning("status", "the status was not written: %s", error.strerror)
 
     def _status(self, blocked: str | None) -> dict[str, Any]:
+        brought = self._counted.brought
         return {
             "pid": os.getpid(),
-            "producer": self._producer.id,
+            "producer": self._counted.own.id,
             "scored": self._scored(),
+            "brought": None if brought is None else [brought.id, brought.last],
             "time": time.time(),
             "blocked": blocked,
             "set_aside": self.set_aside[0],
@@ -196,9 +198,16 @@ class Settler:
             self._closed = True
 
     def _write_end(self) -> None:
-        self._write_refused(self._ledger)
-        self._ledger.append_scored(self._producer.id, self._scored())
+        self._write_counts(self._ledger)
         self._ledger.sync()
+
+    def _write_counts(self, ledger: Ledger) -> None:
+        """Write down the refused, and how far the producers have counted."""
+        self._write_refused(ledger)
+        ledger.append_scored(self._counted.own.id, self._scored())
+        brought = self._counted.brought
+        if brought is not None:
+            ledger.append_scored(brought.id, brought.last)
 
     def abandon(self) -> None:
         """Drop the descriptor without writing: for a forked child, whose parent owns the ledger."""
@@ -212,21 +221,20 @@ class Settler:
         with self._late:
             ledger = self._open_ledger(f"{self._spool.name}-late")
             try:
-                self._write_refused(ledger)
-                ledger.append_scored(self._producer.id, self._scored())
+                self._write_counts(ledger)
             finally:
                 ledger.close()
 
     def _scored(self) -> int:
         """How far the producer has counted. A number that is told has been written."""
-        return self._spool.between_puts(lambda: self._producer.last)
+        return self._spool.between_puts(lambda: self._counted.own.last)
 
     def _write_refused(self, ledger: Ledger) -> None:
         self.counts[REFUSED] += self._refused.write(ledger)
 
     def _open_ledger(self, name: str) -> Ledger:
         folder = self._root / "ledger"
-        return Ledger(folder, name, route=self._spool.route, producer_id=self._producer.id)
+        return Ledger(folder, name, route=self._spool.route, producer_id=self._counted.own.id)
 
     def _with_route(self, letter: DeadLetter) -> DeadLetter:
         return letter._replace(route=tuple(self._spool.route))
@@ -240,13 +248,23 @@ def read_status(directory: Path) -> dict[str, Any] | None:
         return None
 
 
-def counted_by(status: dict[str, Any] | None) -> tuple[str, int] | None:
-    """A producer and how far it had counted, as a status says it; None where it does not."""
+def counted_by(status: dict[str, Any] | None, *, ended: bool) -> list[tuple[str, int]]:
+    """Producers and how far they had counted, as a status says it.
+
+    Args:
+        status: what a process last said of itself.
+        ended: whether it is dead. What a producer counted whose scorings bring their numbers along
+            is to be expected here only then: until then they may be in an exporter's queue.
+    """
     known = status or {}
-    producer_id, scored = known.get("producer"), known.get("scored")
-    if not (isinstance(producer_id, str) and producer_id and type(scored) is int and scored > 0):
-        return None
-    return producer_id, scored
+    pairs: list[Any] = [[known.get("producer"), known.get("scored")]]
+    if ended:
+        pairs.append(known.get("brought"))
+    return [
+        (pair[0], pair[1])
+        for pair in pairs
+        if type(pair) is list and list(map(type, pair)) == [str, int] and pair[0] and pair[1] > 0
+    ]
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from scorespan.spool.ledger_files import (
     read_ledger,
 )
 from scorespan.spool.ranges import Ranges
-from scorespan.spool.root import Route, directories, route_of
+from scorespan.spool.root import Route, directories, is_owned, route_of
 
 
 class Living(NamedTuple):
@@ -67,10 +67,8 @@ class RootReader:
         self._read_ledger(wanted)
 
     def _read_status(self, directory: Path) -> None:
-        counted = counted_by(read_status(directory))
-        if counted is not None:
-            source = self.tally.source(route_of(directory), counted[0])
-            self.tally.add_scored(source, counted[1])
+        for producer_id, count in counted_by(read_status(directory), ended=not is_owned(directory)):
+            self.tally.add_scored(self.tally.source(route_of(directory), producer_id), count)
 
     def _read_directory(
         self, directory: Path, wanted: Mapping[Source, Ranges] | None = None
@@ -107,7 +105,10 @@ class RootReader:
         # else ever holds: its directory may have been taken over.
         if not is_finished(path):
             directory = self.root / str(head.directory)
-            self.alive[self.tally.source(head.route, head.producer_id)] = Living(path, directory)
+            # Once it has ended, what brought numbers is among those that it counted.
+            counted = counted_by(read_status(directory), ended=True)
+            for producer_id in {head.producer_id, *(producer_id for producer_id, _ in counted)}:
+                self.alive[self.tally.source(head.route, producer_id)] = Living(path, directory)
 
 
 def only_route(root: Path) -> Route | None:
