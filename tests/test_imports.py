@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "intake": {"conversion.numbered", "conversion.span", "delivery", "spool"},
     "reconcile": {"conversion.span", "delivery", "reconcile", "spool"},
     "letters": {"spool"},
-    "requeue": {"conversion.span", "spool"},
+    "requeue": {"conversion.span", "delivery", "spool"},
     "limits": set(),
     "sdk": {"conversion.sdk", "intake", "limits"},
     "receiver": {"conversion.otlp", "intake", "receiver"},

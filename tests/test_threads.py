@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from examples.live import clean_environment
+from running import clean_environment
 from scorespan.threads import native, wait_apart
 
 EARLY = """

@@ -13,6 +13,7 @@ from scorespan.conversion.numbered import NumberedSpan
 from scorespan.conversion.span import ScoringSpan, escape_surrogates
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.delivery import Delivery
+from scorespan.delivery.instruments import instruments
 from scorespan.delivery.opening import Opening
 from scorespan.delivery.refused import Refused
 from scorespan.errors import SpoolClosedError
@@ -37,6 +38,7 @@ class Intake:
         self.settings = settings
         self.root = settings.spool_dir or default_root()
         prepare_root(self.root)
+        instruments.make()
         self._opening = Opening(self._made, self._renew)
         self._renew()
 

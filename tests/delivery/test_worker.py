@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from delivery.bench import Bench, refusal, span
-from examples.live import wait_until
+from running import wait_until
 from scorespan.conversion.span import encode
 from scorespan.delivery.batch import ledger_item
 from scorespan.delivery.settle import read_status

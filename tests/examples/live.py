@@ -1,12 +1,8 @@
-"""What the live tests share: a real mart, processes as a user starts them, one way to wait."""
+"""What the live tests share: a real mart, and what it has stored."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 import msgspec
 import requests
 
+from running import clean_environment
 from scorespan.mart.server import RunningMart, running_mart
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +20,6 @@ PROGRAMS = Path(__file__).parent / "programs"
 DATA_MART_ID = "live"
 SUBSCRIPTION_ID = "live-model"
 BINDING_ID = "binding"
-
-_OURS = ("SCORESPAN_", "OTEL_", "PYTEST_", "COV_")
-_POLL_SECONDS = 0.02
 
 
 class Stored(msgspec.Struct):
@@ -128,51 +122,3 @@ def live_mart(folder: Path, *, port: int = 0) -> Iterator[LiveMart]:
         if fresh:
             running.prepare(DATA_MART_ID, SUBSCRIPTION_ID, binding_id=BINDING_ID)
         yield LiveMart(running, folder / "spool")
-
-
-def clean_environment() -> dict[str, str]:
-    """This environment without what steers scorespan, OpenTelemetry or pytest."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(_OURS) and name not in {"PYTHONPATH", "PYTHONWARNINGS"}
-    }
-
-
-def run(
-    command: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float = 100
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, which must be a good one; what it said is shown where it is not."""
-    done = subprocess.run(
-        list(map(str, command)),
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-@contextmanager
-def started(
-    command: Sequence[str | Path], environment: Mapping[str, str], **options: Any
-) -> Iterator[subprocess.Popen[str]]:
-    """A process while the block runs; killed at the end if it still lives."""
-    with subprocess.Popen(
-        list(map(str, command)), env=dict(environment), text=True, **options
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-    """Return as soon as the condition holds; fail where it does not in time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        pause.wait(_POLL_SECONDS)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import msgspec
 import requests
 
-from examples.live import EXAMPLES, LiveMart, started, wait_until
+from examples.live import EXAMPLES, LiveMart
+from running import started, wait_until
 
 FIELDS = ["sepal length", "sepal width", "petal length", "petal width"]
 _LISTENING = re.compile(r"running on (http://[0-9.]+:\d+)")

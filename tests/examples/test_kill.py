@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from examples.live import clean_environment, run
+from running import clean_environment, run
 
 
 def test_demo_accounts_for_every_record_after_a_kill():

@@ -8,7 +8,8 @@ import time
 import msgspec
 from sklearn.datasets import load_breast_cancer
 
-from examples.live import EXAMPLES, run
+from examples.live import EXAMPLES
+from running import run
 
 ROWS_OF_A_SCORING = 5
 

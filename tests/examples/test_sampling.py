@@ -7,7 +7,8 @@ import sys
 
 from sklearn.datasets import load_breast_cancer
 
-from examples.live import PROGRAMS, run
+from examples.live import PROGRAMS
+from running import run
 
 
 def test_every_record_arrives_whole_under_a_sampler_and_a_length_limit(live, tmp_path):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from examples.live import wait_until
+from running import wait_until
 from scorespan.conversion.span import ScoringSpan
 from scorespan.intake import Intake
 from scorespan.reconcile import Account, read_account, read_directories

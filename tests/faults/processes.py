@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from examples.live import clean_environment, wait_until
 from faults.oracle import Oracle
+from running import clean_environment, wait_until
 
 SCORER = Path(__file__).parent / "scorer.py"
 

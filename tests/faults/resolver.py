@@ -13,9 +13,9 @@ import sys
 import threading
 from pathlib import Path
 
-from examples.live import clean_environment, wait_until
 from faults.oracle import Oracle, stored_in
 from faults.proxy import SteeredMart
+from running import clean_environment, wait_until
 
 SERVFAIL, NXDOMAIN, FOUND = 2, 3, 0
 

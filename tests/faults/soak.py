@@ -22,11 +22,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from examples.live import clean_environment, live_mart, wait_until
+from examples.live import live_mart
 from faults.disks import fill, small_disk
 from faults.oracle import Oracle, pause
 from faults.processes import ScorerProcess, scorers
 from faults.proxy import Exchange, Proxy, is_down, passes
+from running import clean_environment, wait_until
 from scorespan.testing import Answer
 
 THREADS = 4

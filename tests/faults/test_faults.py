@@ -63,7 +63,6 @@ import msgspec
 import orjson
 import pytest
 
-from examples.live import wait_until
 from faults import golden, resolver, soak
 from faults.certificates import Authority
 from faults.disks import after_power_loss, fill, installed, needed, small_disk
@@ -72,6 +71,7 @@ from faults.oracle import ODD_BODIES, Oracle, pause, scoring, stored_in, text
 from faults.processes import program, score_in
 from faults.proxy import CountingMart, Exchange, Proxy, is_down, passes
 from faults.size import sized
+from running import wait_until
 from scorespan.conversion.span import decode
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake

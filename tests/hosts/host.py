@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from examples.live import clean_environment, run, started, wait_until
+from running import clean_environment, run, started, wait_until
 from scorespan.conversion.span import ScoringSpan
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account

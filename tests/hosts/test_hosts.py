@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from examples.live import run, started, wait_until
 from hosts.host import PROGRAMS, command, hanging
+from running import run, started, wait_until
 from scorespan.delivery.settle import read_status
 from scorespan.spool.root import directories
 

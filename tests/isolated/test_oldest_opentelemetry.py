@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from examples.live import run
 from faults.processes import SCORER
 from isolated.environments import CORE, TOOLS
 from isolated.suite import CORE_TESTS, run_tests
+from running import run
 
 PINS = (
     *CORE,

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from examples.live import EXAMPLES, run
+from examples.live import EXAMPLES
 from isolated.environments import CORE
+from running import run
 
 # Betas that pin each other exactly: named one by one, pip has nothing to try out.
 WITHOUT_DISTRO = (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.live import wait_until
+from running import wait_until
 from scorespan.conversion.span import ScoringSpan
 from scorespan.errors import SpoolFullError
 from scorespan.intake import Intake

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.live import wait_until
+from running import wait_until
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.files import Files, Piece
 from scorespan.spool.root import Route, directories, prepare_root

@@ -120,8 +120,8 @@ def _counts(reading: Reading) -> dict[_Count, int]:
 class Instruments:
     """What this process reports: the deliveries that are open, and the counts of those that were.
 
-    The meter's thread reads, any other opens and ends. The instruments are made with the first
-    delivery, and last as long as the process.
+    The meter's thread reads, any other opens and ends. The instruments are made once, and
+    last as long as the process.
 
     Args:
         meter: makes them; of the global provider, unless given.
@@ -139,16 +139,21 @@ class Instruments:
         self._open: list[Source] = []
         self._ended: Counter[_Count] = Counter()
 
-    def report(self, source: Source) -> None:
-        """Report what this source reads, until it ends."""
+    def make(self) -> None:
+        """Make the instruments, better early: a provider that has ended complains. Idempotent."""
         with self._lock:
-            self._open.append(source)
             made, self._made = self._made, True
         if not made:
             try:
                 self._make()
             except Exception as error:  # noqa: BLE001 - foreign code; no scoring is refused for it
                 logger.warning("there are no instruments: %s", type(error).__name__)
+
+    def report(self, source: Source) -> None:
+        """Report what this source reads, until it ends."""
+        with self._lock:
+            self._open.append(source)
+        self.make()
 
     def end(self, source: Source) -> None:
         """Keep what this source has counted, and read it no more. Idempotent."""
