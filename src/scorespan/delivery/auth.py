@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import requests
 
+from scorespan.delivery.answer import ENCODING, start_of
 from scorespan.delivery.retry import retry_after
 from scorespan.errors import TokenError
 from scorespan.settings import Secret, Settings
@@ -36,6 +37,8 @@ _GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 _FALLBACK_LIFETIME = 1200.0
 _EARLY_SHARE = 0.2
 _EARLY_MOST = 300.0
+_MOST_ANSWERED = 1024 * 1024
+"""Bytes of an answer that are read; a token is far shorter."""
 
 
 class NoAuth(requests.auth.AuthBase):
@@ -98,9 +101,10 @@ class TokenSource:
         settings = self._settings
         url = token_url(settings)
         options: dict[str, Any] = {
-            "headers": {"Accept": "application/json"},
+            "headers": {"Accept": "application/json", "Accept-Encoding": ENCODING},
             "timeout": settings.timeout_seconds,
             "allow_redirects": False,
+            "stream": True,
             "verify": str(settings.ca_file) if settings.ca_file else True,
             "auth": NoAuth(),
         }
@@ -112,12 +116,14 @@ class TokenSource:
                 pair = f"{settings.username}:{_revealed(settings.password)}".encode()
                 options["headers"]["Authorization"] = b"Basic " + base64.b64encode(pair)
                 answer = self._session.get(url, **options)
+            with answer:
+                content = start_of(answer, _MOST_ANSWERED)
         except (requests.RequestException, ValueError, OSError) as error:
             kind = type(error).__name__
             raise TokenError(f"no token from {url}: {kind}", refused=False) from None
-        return self._read(url, answer)
+        return self._read(url, answer, content)
 
-    def _read(self, url: str, answer: requests.Response) -> str:
+    def _read(self, url: str, answer: requests.Response, content: bytes) -> str:
         if answer.status_code != 200:
             later = answer.status_code in {408, 425, 429} or answer.status_code >= 500
             raise TokenError(
@@ -126,7 +132,7 @@ class TokenSource:
                 retry_after=retry_after(answer.headers.get("Retry-After")) if later else None,
             )
         try:
-            body = answer.json()
+            body = orjson.loads(content)
             token = body.get("access_token") or body["accessToken"]
         except (ValueError, KeyError, TypeError, AttributeError):
             token = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ import requests
 from opentelemetry import context
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
+from scorespan.delivery.answer import ENCODING, TimedSession, start_of
 from scorespan.delivery.auth import NoAuth, TokenSource, token_url
 from scorespan.delivery.patience import Patience
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
-from scorespan.delivery.session import Session
 from scorespan.errors import DeliveryError, TokenError
 from scorespan.settings import Settings, on_loopback
 
@@ -30,7 +31,9 @@ _HOSTED_MEMBERS = {"database_configuration", "internal_database"}
 _PIECE = 256 * 1024
 """Bytes of a body in pieces that are sent in one go, each within the timeout."""
 _MOST_ANSWERED = 1024 * 1024
-"""Bytes of an answer to a post that are read; all that counts stands within them."""
+"""Bytes of an answer that are read; all that counts stands within them."""
+_MOST_ASKED_FOR = 256 * 1024 * 1024
+"""Bytes of an answer that are read where somebody asked for what is in it."""
 _Unanswered: TypeAlias = Blocked | Retryable
 
 
@@ -69,7 +72,7 @@ class MartClient:
         self.timeout = settings.timeout_seconds
         self._patience = Patience(settings.timeout_seconds)
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
-        self._session = Session()
+        self._session = TimedSession()
         self._verify = str(settings.ca_file) if settings.ca_file else True
         if any(map(on_loopback, (settings.data_mart_url or "", token_url(settings)))):
             # A proxy of the environment would carry to another machine what plain http is
@@ -145,9 +148,9 @@ class MartClient:
         timeouts = (self.timeout, max(self._patience.seconds, timeout or 0.0))
         try:
             with self._send(
-                token, "POST", "/scoring_payloads", data=body, timeout=timeouts, stream=True
+                token, "POST", "/scoring_payloads", data=body, timeout=timeouts
             ) as answer:
-                content = _start_of(answer)
+                content = start_of(answer, _MOST_ANSWERED)
         except (requests.RequestException, ValueError, OSError) as error:
             outcome = self._no_answer(error)
             if outcome.timed_out and timeout is None:
@@ -158,12 +161,13 @@ class MartClient:
 
     def _ask_kind(self, token: str) -> str | _Unanswered:
         try:
-            answer = self._send(token, "GET", "")
+            with self._send(token, "GET", "") as answer:
+                content = start_of(answer, _MOST_ANSWERED)
         except (requests.RequestException, ValueError, OSError) as error:
             return self._no_answer(error)
         if answer.status_code == 200:
             try:
-                details = answer.json()
+                details = orjson.loads(content)
             except ValueError:
                 return Blocked("HTTP 200 without JSON: this address does not answer as a data mart")
             known = set(details) if isinstance(details, dict) else set()
@@ -180,16 +184,18 @@ class MartClient:
     def _read(self, method: str, path: str, **options: Any) -> Any:
         with _untraced():
             try:
-                answer = self._send(self._tokens.token(), method, path, **options)
+                with self._send(self._tokens.token(), method, path, **options) as answer:
+                    content = start_of(answer, _MOST_ASKED_FOR)
             except (requests.RequestException, ValueError, OSError) as error:
                 raise DeliveryError(self._no_answer(error).reason) from error
         request = f"{method} {self._base}{path}"
         if answer.status_code not in {200, 201, 202}:
-            said = answer.text[:_SHOWN]
+            said = content[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN]
             raise DeliveryError(f"{request}: HTTP {answer.status_code}: {said}")
         try:
-            return answer.json()
-        except ValueError:
+            # Bodies of others are in it: NaN, and numbers of any size.
+            return json.loads(content)
+        except (ValueError, RecursionError):
             raise DeliveryError(f"{request}: the answer is not JSON") from None
 
     def _send(self, token: str, method: str, path: str, **options: Any) -> requests.Response:
@@ -197,6 +203,7 @@ class MartClient:
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             "Accept": "application/json",
+            "Accept-Encoding": ENCODING,
         }
         options.setdefault("timeout", self.timeout)
         return self._session.request(
@@ -206,6 +213,7 @@ class MartClient:
             allow_redirects=False,
             auth=NoAuth(),
             verify=self._verify,
+            stream=True,
             **options,
         )
 
@@ -221,16 +229,6 @@ class MartClient:
         if isinstance(error, (*unreached, *untold)) or isinstance(cause, MaxRetryError):
             return Retryable(reason)
         return Retryable(reason, of_list=isinstance(error, requests.RequestException))
-
-
-def _start_of(answer: requests.Response) -> bytes:
-    """The answer's body, or as much of it as may count."""
-    held = b""
-    for chunk in answer.iter_content(64 * 1024):
-        held += chunk
-        if len(held) > _MOST_ANSWERED:
-            break
-    return held
 
 
 @contextmanager
