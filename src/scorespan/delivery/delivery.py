@@ -116,7 +116,9 @@ class Delivery:
     def refuse(self, item: LedgerItem) -> None:
         """Write down that this record was refused at the door."""
         self._settler.refuse(item)
-        self._spool.arrived.set()
+        # A signal handler may come here in the middle of another's `set`, which takes a lock.
+        if not self._spool.arrived.is_set():
+            self._spool.arrived.set()
 
     def flush(self, timeout: float) -> bool:
         """Deliver what was put before; false where that took longer than `timeout` seconds."""
