@@ -20,6 +20,8 @@ from scorespan.reconcile.numbers import Numbers
 from scorespan.reconcile.reading import RootReader
 from scorespan.reconcile.tally import Tally
 from scorespan.spool.compaction import Kept, compact
+from scorespan.spool.dead import DEAD, DeadLetter
+from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
@@ -70,6 +72,20 @@ def write_ledger(root: Path, *items: LedgerItem, scored: int = 0) -> None:
     ledger.close()
 
 
+def bury(root: Path, *numbers: int, producer_id: str = "p", route: Route = ROUTE) -> None:
+    """Dead letters of records with these numbers."""
+    write_letters(
+        root / DEAD,
+        [
+            DeadLetter(
+                b"{}", f"w-1.{producer_id}.{number}", "refused", "HTTP 400",
+                producer_id=producer_id, sequence=number, route=route,
+            )
+            for number in numbers
+        ],
+    )  # fmt: skip
+
+
 def damage(spool: Spool, here: bytes, there: bytes) -> None:
     """Write other bytes over some of the one segment of a spool."""
     (segment,) = segments_of(spool.path)
@@ -96,6 +112,7 @@ def fill_spool(root: Path, *spans: ScoringSpan) -> Spool:
 def test_terms_add_up_to_what_was_scored(root: Path):
     """Waiting, stored, dead-lettered and refused records are each in one term."""
     spool = fill_spool(root, span(1), span(2))
+    bury(root, 4)
     write_ledger(root, item(3, STORED), item(4, DEAD_LETTERED), item(5, REFUSED), scored=5)
     account = read_account(root)
     assert account.scored == 5
@@ -146,6 +163,8 @@ def test_a_name_from_damaged_bytes_makes_no_gap(root: Path, compacted: bool):
     assert read_account(root).missing == []
     assert read_account(root).totals["waiting"] == 3
     write_ledger(root, item(1, STORED), item(4, STORED))
+    bury(root, 3, 9)
+    bury(root, 70, producer_id="q")
     damaged = [item(9, DAMAGED), item(70, DAMAGED)._replace(producer_id="q")]
     write_ledger(root, *damaged, item(3, DEAD_LETTERED), item(3, DAMAGED))
     if compacted:
@@ -205,14 +224,15 @@ def test_a_number_out_of_all_proportion_costs_no_time(root: Path):
     assert read_account(root).missing == [Gap("p", 1, 2**62 - 1)]
 
 
-def test_entries_that_are_no_spans_are_counted_one_by_one(root: Path):
-    """What has no name is known by its place, and leaves no gap."""
+def test_entries_that_are_no_spans_are_told_beside_the_terms(root: Path):
+    """What has no name is known by its place; it leaves no gap, and is no record of its own."""
     spool = fill_spool(root, span(1))
     spool.put([b"rubbish"])
     spool.put([b"more rubbish"])
     account = read_account(root)
-    assert account.totals["waiting"] == 3
-    assert account.missing == []
+    assert account.totals["waiting"] == 1
+    assert account.nameless == {"waiting": 2}
+    assert (account.scored, account.missing) == (1, [])
     spool.close()
 
 
@@ -242,6 +262,7 @@ def test_stored_is_more_than_waiting_and_waiting_more_than_the_last_word(
     root: Path, compacted: bool
 ):
     """A dead letter that was requeued waits, and then is stored; each record is in one term."""
+    bury(root, 1)
     write_ledger(
         root,
         *(item(number, DEAD_LETTERED) for number in (1, 2, 3, 4)),
@@ -275,6 +296,7 @@ def test_stored_is_more_than_waiting_and_waiting_more_than_the_last_word(
 def test_an_account_without_names_says_the_same(root: Path):
     """Counts and numbers need no ids."""
     spool = fill_spool(root, span(1), span(2))
+    bury(root, 5)
     write_ledger(root, item(3, STORED), item(5, DEAD_LETTERED), scored=7)
     with_names, without = read_account(root), read_account(root, names=False)
     assert without.totals == with_names.totals
@@ -288,6 +310,7 @@ def test_an_account_without_names_says_the_same(root: Path):
 def test_routes_are_told_apart(root: Path):
     """One producer that serves two data marts has every number twice, once for each."""
     other = Route("http://other", "two")
+    bury(root, 1, route=other)
     for route, outcome in ((ROUTE, STORED), (other, DEAD_LETTERED)):
         ledger = Ledger(root / "ledger", route.data_mart_id, route=route, producer_id="p")
         ledger.append([item(1, outcome)])

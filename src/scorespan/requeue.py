@@ -2,7 +2,9 @@
 
 Entries go into a directory of their own, which a process with their route adopts: one that is
 running within seconds, else the next. A letter is removed when its entry is on the disk under its
-name; a crash in between leaves both, and the data mart's key removes the second record.
+name; a crash in between leaves both, and the data mart's key removes the second record. One that
+goes to another route gets another name there: the ledger says so under the old one, before the
+letter is removed.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from typing import NamedTuple
 
 from scorespan import attributes
 from scorespan.conversion.span import ScoringSpan, decode, encode
+from scorespan.delivery.batch import ledger_item
 from scorespan.errors import SpoolDamagedError
 from scorespan.spool.dead import LetterFile
 from scorespan.spool.files import DISK, Files
+from scorespan.spool.ledger import MOVED, Ledger, LedgerItem
 from scorespan.spool.root import Route, create_directory
 from scorespan.spool.segment import SUFFIX
 from scorespan.spool.segment_writer import SegmentWriter
@@ -110,14 +114,14 @@ def requeue(  # noqa: PLR0913 - the disk is a parameter
         directories: dict[Route, _Directory] = {}
         for file in letters:
             try:
-                target, pieces = _entry(file, route, edit)
+                target, pieces, moved = _entry(file, route, edit)
             except _StaysError as reason:
                 done.refused.append((file.path, str(reason)))
                 progress()
                 continue
             if target not in directories:
                 directories[target] = stack.enter_context(_Directory(root, target, files))
-            directories[target].put(file, pieces)
+            directories[target].put(file, pieces, moved)
             done.counts[target] += 1
             progress()
     return done
@@ -127,8 +131,10 @@ class _StaysError(Exception):
     """This letter cannot be requeued; says why."""
 
 
-def _entry(file: LetterFile, route: Route | None, edit: Edit | None) -> tuple[Route, list[bytes]]:
-    """Where a letter goes, and its entry."""
+def _entry(
+    file: LetterFile, route: Route | None, edit: Edit | None
+) -> tuple[Route, list[bytes], LedgerItem | None]:
+    """Where a letter goes, its entry, and what the ledger of its own route must be told."""
     if route is None:
         if file.head.route is None:
             raise _StaysError(NO_ROUTE)
@@ -148,9 +154,11 @@ def _entry(file: LetterFile, route: Route | None, edit: Edit | None) -> tuple[Ro
     if file.is_damaged(entry):
         raise _StaysError("its bytes have changed since they were written")
     changed = span if edit is None else edit.apply(span)
+    moved = None
     if file.head.route is not None and route != file.head.route:
         changed = _renamed(changed, file.head.route)
-    return route, [entry] if changed is span else encode(changed)
+        moved = ledger_item(span, MOVED)
+    return route, [entry] if changed is span else encode(changed), moved
 
 
 def _renamed(span: ScoringSpan, old_route: tuple[str, ...]) -> ScoringSpan:
@@ -184,8 +192,9 @@ class _Directory:
         self._entries = 0
         self._segment: SegmentWriter | None = None
         self._pending: list[LetterFile] = []
+        self._moved: dict[tuple[str, ...], list[LedgerItem]] = {}
 
-    def put(self, file: LetterFile, pieces: list[bytes]) -> None:
+    def put(self, file: LetterFile, pieces: list[bytes], moved: LedgerItem | None) -> None:
         """Write one entry; its letter is removed with the end of the segment."""
         if self._segment is None:
             number = self._segments + 1
@@ -195,6 +204,8 @@ class _Directory:
         self._entries += 1
         self._segment.append(self._entries, pieces, sum(map(len, pieces)))
         self._pending.append(file)
+        if moved is not None and file.head.route is not None:
+            self._moved.setdefault(file.head.route, []).append(moved)
         if self._segment.size >= _SEGMENT_BYTES:
             self._finish(self._segment)
 
@@ -206,12 +217,22 @@ class _Directory:
         self._files.sync_folder(self._root)
         # From here on the entries stay, whatever happens; the letters may go.
         self._segment = None
+        self._write_moved()
         for file in self._pending:
             with contextlib.suppress(FileNotFoundError):
                 self._files.unlink(file.path)
         for folder in {file.path.parent for file in self._pending}:
             self._files.sync_folder(folder)
         self._pending.clear()
+
+    def _write_moved(self) -> None:
+        name = f"{self._owned.path.name}-moved"
+        for route, items in self._moved.items():
+            ledger = Ledger(self._root / "ledger", name, route=route, files=self._files)
+            with contextlib.closing(ledger):
+                ledger.append(items)
+                ledger.sync()
+        self._moved.clear()
 
     def __enter__(self) -> _Directory:
         return self

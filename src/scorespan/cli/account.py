@@ -15,14 +15,19 @@ def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) 
 
     Args:
         account: the account.
-        lost: records by place that are missing though something is known of them.
+        lost: records by place that are missing though something is known of them; None: those
+            whose letters are.
     """
-    lost = lost or {}
     # Where all goes to one data mart, it needs no name.
     routes = account.by_place(routes=True)
     places = account.by_place() if len({place.route for place in routes}) < 2 else routes
+    missing = account.missing_count
+    if lost is not None:
+        missing += sum(lost.values()) - len(account.letterless.named)
+    elif places is not routes:
+        lost = account.letterless_by_place
+    lost = lost or {}
     places.update({place: dict.fromkeys(TERMS, 0) for place in lost if place not in places})
-    missing = account.missing_count + sum(lost.values())
     totals = account.totals
     drawn = Table(header_style="bold", box=None, pad_edge=False)
     drawn.add_column("")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from scorespan.reconcile import Gap, Report
+from scorespan.reconcile import WAITING, Account, Gap, Lost, Report
 from scorespan.spool.counts import Spot
+from scorespan.spool.ledger import DEAD_LETTERED
 from scorespan.spool.root import Route
 
 SHOWN = 100
@@ -38,11 +39,7 @@ def _missing(report: Report) -> Iterator[Section]:
     yield Section(
         "missing: the ledger calls them stored, the data mart does not have them",
         len(report.lost),
-        [
-            f"{lost.scoring_id or 'its id is no longer kept'}  {_spot(lost.spot)}  producer"
-            f" {lost.producer_id} number {lost.number}"
-            for lost in report.lost
-        ],
+        [_lost(lost) for lost in report.lost],
     )
     yield _gaps(
         "missing: counted as stored, without ids, and the data mart does not have them",
@@ -53,6 +50,7 @@ def _missing(report: Report) -> Iterator[Section]:
         sum(short.lacking for short in report.short),
         [f"{short.lacking:,} of {_spot(short.spot)}" for short in report.short],
     )
+    yield from letter_sections(report.account)
     yield _gaps(
         "missing: numbers that a producer gave, and that are nowhere though higher ones are",
         report.gaps,
@@ -61,6 +59,36 @@ def _missing(report: Report) -> Iterator[Section]:
         "missing at the end: counted by the producer above everything that is known of it",
         report.trailing,
     )
+
+
+def letter_sections(account: Account) -> Iterator[Section]:
+    """Dead letters that are missing; sections may be empty."""
+    letterless = account.letterless
+    yield Section(
+        "missing: the ledger calls them dead-lettered, their letters are gone",
+        len(letterless.named),
+        [_lost(lost) for lost in letterless.named],
+    )
+    yield _gaps(
+        "missing: counted as dead-lettered, without ids, and their letters are gone",
+        [*letterless.numbers],
+    )
+    yield Section(
+        "missing letters: of damaged stretches without a name, by their place",
+        0,
+        [f"{gap.producer_id} at {_place(gap)}" for gap in letterless.places],
+    )
+
+
+def nameless_notes(account: Account) -> Iterator[str]:
+    """What is told of entries that say no name."""
+    kept = {DEAD_LETTERED: "kept as dead letters", WAITING: "waiting in the spool"}
+    for outcome, count in account.nameless.items():
+        stretches = "1 damaged stretch" if count == 1 else f"{count:,} damaged stretches"
+        yield (
+            f"{stretches} without a name: {kept.get(outcome, outcome)};"
+            " what the producers counted of them is among the missing"
+        )
 
 
 def _beside(report: Report, *, dated: bool) -> Iterator[Section]:
@@ -97,6 +125,7 @@ def _beside(report: Report, *, dated: bool) -> Iterator[Section]:
 
 
 def _notes(report: Report, *, dated: bool) -> Iterator[str]:
+    yield from nameless_notes(report.account)
     if report.unexpected:
         yield (
             f"{report.unexpected:,} stored by the data mart's word alone: the ledger had not"
@@ -106,6 +135,18 @@ def _notes(report: Report, *, dated: bool) -> Iterator[str]:
         yield f"{report.account.cut:,} ledger lines cannot be read, cut by a crash or damaged"
     if dated and (report.unnamed or report.gaps or report.trailing):
         yield "numbers without a name have no time: they are told whatever time is asked for"
+
+
+def _lost(lost: Lost) -> str:
+    return (
+        f"{lost.scoring_id or 'its id is no longer kept'}  {_spot(lost.spot)}  producer"
+        f" {lost.producer_id} number {lost.number}"
+    )
+
+
+def _place(gap: Gap) -> str:
+    """Entries that are whole have numbers, damaged bytes an offset."""
+    return _numbers(gap) if gap.last > 0 else f"byte {-gap.last}"
 
 
 def _by_producer(gaps: Iterable[Gap]) -> list[str]:

@@ -74,7 +74,7 @@ def reconcile(
         click.echo(json.dumps({**ends, **report.as_dict()}))
     else:
         _print(Console(), report, since, until)
-    if report.missing:
+    if not report.is_complete:
         raise SystemExit(1)
 
 
@@ -107,7 +107,7 @@ def _print(
     from scorespan.cli.account import account_table
     from scorespan.cli.findings import SHOWN, sections
 
-    style = "bold red" if report.missing else "bold green"
+    style = "bold green" if report.is_complete else "bold red"
     console.print(Text(report.verdict, style=style), soft_wrap=True)
     asked = [f"{report.kind} at {report.route.url}, data mart {report.route.data_mart_id}"]
     asked += [f"scored since {_text(since)}"] if since is not None else []

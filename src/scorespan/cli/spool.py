@@ -20,6 +20,7 @@ from scorespan.cli.spool_root import find_root, root_option, unreadable
 from scorespan.cli.spool_show import show
 
 if TYPE_CHECKING:
+    from scorespan.cli.findings import Section
     from scorespan.reconcile import DirectoryReport, Gap
 
 _GAPS_SHOWN = 20
@@ -40,9 +41,10 @@ for _command in (list_letters, show, requeue_letters, export_letters):
 def status(root: Path | None, as_json: bool) -> None:
     """Show every process's directory, dead or alive, and the account.
 
-    Exits with 1 when a number is missing.
+    Exits with 1 when a record is missing, or a dead letter.
     """
     from scorespan.cli.account import account_table
+    from scorespan.cli.findings import letter_sections, nameless_notes
     from scorespan.reconcile import PATIENCE_SECONDS, read_account
 
     root = find_root(root)
@@ -59,6 +61,8 @@ def status(root: Path | None, as_json: bool) -> None:
             **account.totals,
             "missing": account.missing_count,
             "missing_numbers": [gap._asdict() for gap in account.missing],
+            **account.letterless.as_dict(),
+            "nameless": dict(account.nameless),
             "not_judged": [gap._asdict() for gap in account.held],
         }
         click.echo(json.dumps(known))
@@ -71,10 +75,23 @@ def status(root: Path | None, as_json: bool) -> None:
                 if report.status is not None:
                     console.print(plain(f"{report.name}: {told(report.status)}"), soft_wrap=True)
         console.print(account_table(account))
+        for note in nameless_notes(account):
+            console.print(plain(note), soft_wrap=True)
+        for section in letter_sections(account):
+            _print_section(console, section)
         _print_gaps(console, "missing", account.missing)
         _print_gaps(console, "not judged, its process lives and does not move", account.held)
-    if account.missing:
+    if not account.is_complete:
         raise SystemExit(1)
+
+
+def _print_section(console: Console, section: Section) -> None:
+    if section.lines:
+        console.print(section.heading, soft_wrap=True)
+    for line in section.lines[:_GAPS_SHOWN]:
+        console.print(plain(f"  {line}"), soft_wrap=True)
+    if len(section.lines) > _GAPS_SHOWN:
+        console.print(f"and {len(section.lines) - _GAPS_SHOWN:,} more like this; --json has all")
 
 
 def _print_gaps(console: Console, what: str, gaps: list[Gap]) -> None:

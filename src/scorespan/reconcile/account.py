@@ -8,12 +8,14 @@ number that a producer gave and that neither knows is missing, and named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from scorespan.reconcile.gaps import Gap, Gaps, look_again
+from scorespan.reconcile.letterless import Letterless, find_letterless
 from scorespan.reconcile.reading import RootReader, only_route
 from scorespan.reconcile.tally import TERMS, Tally
 from scorespan.reconcile.waiting import DirectoryReport, report_of
@@ -44,6 +46,9 @@ class Account:
         chosen: which records it is about, by route, and by where they count.
         directories: every process's directory, where the account is that of a root.
         held: numbers of living processes that did not move: nothing can be said of them.
+        letterless: dead letters that are not there; they are in no term.
+        nameless: entries that are no spans and say no name, by outcome; they are in no term, and
+            what the producers counted of them is missing.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -51,6 +56,8 @@ class Account:
     chosen: Callable[[Route | None, Spot], bool] = lambda _route, _spot: True
     directories: list[DirectoryReport] = field(default_factory=list)
     held: list[Gap] = field(default_factory=list)
+    letterless: Letterless = field(default_factory=Letterless)
+    nameless: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: Iterable[LedgerItem]) -> Account:
@@ -67,8 +74,19 @@ class Account:
 
     @property
     def missing_count(self) -> int:
-        """How many numbers are missing."""
-        return sum(gap.size for gap in self.missing)
+        """How many records are missing."""
+        return sum(gap.size for gap in self.missing) + self.letterless.size
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing: no record, and no letter of a damaged stretch."""
+        return not self.missing_count and not self.letterless.places
+
+    @property
+    def letterless_by_place(self) -> dict[Place, int]:
+        """Records by name whose letters are missing."""
+        spots = (lost.spot for lost in self.letterless.named)
+        return dict(Counter(Place(spot.subscription_id, spot.deployment_id, 0) for spot in spots))
 
     @property
     def scored(self) -> int:
@@ -124,6 +142,17 @@ class Account:
         return {place: places[place] for place in sorted(places, key=_order)}
 
 
+def nameless_of(
+    tally: Tally, chosen: Callable[[Route | None], bool] = lambda _: True
+) -> dict[str, int]:
+    """Entries that say no name, by outcome, of the routes that are chosen."""
+    counts: Counter[str] = Counter()
+    for route, outcome, count in tally.nameless():
+        if chosen(route):
+            counts[outcome] += count
+    return dict(counts)
+
+
 def _order(place: Place) -> tuple[object, ...]:
     return (place.route or (), *place[:3])
 
@@ -145,4 +174,11 @@ def read_account(root: Path, *, names: bool = True, patience: float = 0.0) -> Ac
     gaps = Gaps(tally, tally.sources())
     held = look_again(reader, gaps, patience=patience) if gaps else []
     reports = [report_of(path, *waiting) for path, waiting in reader.waiting.items()]
-    return Account(tally, [*gaps.left()], directories=reports, held=held)
+    return Account(
+        tally,
+        [*gaps.left()],
+        directories=reports,
+        held=held,
+        letterless=find_letterless(root, tally),
+        nameless=nameless_of(tally),
+    )

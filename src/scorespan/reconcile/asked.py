@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.gaps import Gap, Lost
 from scorespan.reconcile.payload import Conflict
-from scorespan.reconcile.report import Doubled, Lost, Other, Short
+from scorespan.reconcile.report import Doubled, Other, Short
 from scorespan.reconcile.tally import Tally
+from scorespan.reconcile.window import Window
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger_files import Records, ledger_files, locked, read_ledger
 from scorespan.spool.root import Route
-
-
-class Window(NamedTuple):
-    """Which scoring timestamps are asked for; an end is open where it is None."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @property
-    def first(self) -> float:
-        """The first minute of it, from the epoch."""
-        return float("-inf") if self.since is None else self.since.timestamp() // 60
-
-    def holds(self, minute: int) -> bool:
-        """Whether a minute lies in it, at least in part."""
-        last = float("inf") if self.until is None else self.until.timestamp() // 60
-        return self.first <= minute <= last
 
 
 class Findings(NamedTuple):

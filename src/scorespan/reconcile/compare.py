@@ -13,15 +13,17 @@ from pathlib import Path
 
 from scorespan.delivery.client import MartClient
 from scorespan.errors import DeliveryError
-from scorespan.reconcile.account import Account
-from scorespan.reconcile.asked import Asked, Findings, Side, Window
+from scorespan.reconcile.account import Account, nameless_of
+from scorespan.reconcile.asked import Asked, Findings, Side
 from scorespan.reconcile.gaps import Gaps, look_again
+from scorespan.reconcile.letterless import find_letterless
 from scorespan.reconcile.payload import Payload
 from scorespan.reconcile.reading import RootReader
 from scorespan.reconcile.records import RecordsSide
 from scorespan.reconcile.report import Report
 from scorespan.reconcile.rows import RowsSide
 from scorespan.reconcile.tally import Tally
+from scorespan.reconcile.window import Window
 from scorespan.spool.counts import Source
 from scorespan.spool.root import Route
 
@@ -81,10 +83,17 @@ def reconcile(  # noqa: PLR0913 - time and waiting are parameters
     on_step("comparing with the data mart")
     found = side.find()
     _take_away(asked, found)
+    letterless = find_letterless(root, tally, route=route, window=asked.window)
     return Report(
         kind=kind,
         route=route,
-        account=Account(tally, [*found.unnamed, *gaps.left()], asked.concerns),
+        account=Account(
+            tally,
+            [*found.unnamed, *gaps.left()],
+            asked.concerns,
+            letterless=letterless,
+            nameless=nameless_of(tally, lambda one: one == route),
+        ),
         gaps=[*gaps.left(trailing=False)],
         trailing=[*gaps.left(trailing=True)],
         held=held,

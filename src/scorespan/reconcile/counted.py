@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from scorespan.delivery.batch import is_place
 from scorespan.spool.counts import Counts, Ended, Source, Spot
-from scorespan.spool.ledger import DAMAGED, DEAD_LETTERED, STORED
+from scorespan.spool.ledger import DAMAGED, DEAD_LETTERED, MOVED, STORED
 from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import Route
 
@@ -66,13 +67,23 @@ class Counted:
                 stored.spots[spot] -= taken
                 count -= taken
 
-    def totals(self) -> Iterator[tuple[Route | None, str, Spot, int]]:
-        """How many records count as what, and where."""
+    def totals(self, *, nameless: bool) -> Iterator[tuple[Route | None, str, Spot, int]]:
+        """How many records count as what, and where; or entries that only have a place."""
         for source, ended in self.counts.ended.items():
+            if is_place(source.producer_id) != nameless:
+                continue
             for outcome, one in ended.items():
-                term = DEAD_LETTERED if outcome == DAMAGED else outcome
+                term = DEAD_LETTERED if outcome in {DAMAGED, MOVED} else outcome
                 for spot, count in one.spots.items():
                     yield source.route, term, spot, count
+
+    def lettered(self) -> Iterator[tuple[Source, int]]:
+        """Every record that should have a letter among the dead ones."""
+        for source, ended in self.counts.ended.items():
+            for outcome in (DEAD_LETTERED, DAMAGED):
+                for first, last in ended[outcome].ranges if outcome in ended else ():
+                    for number in range(first, last + 1):
+                        yield source, number
 
     def highest(self, source: Source) -> int:
         """The highest number of a source that is certain; 0 where there is none."""

@@ -1,14 +1,14 @@
-"""Gaps: numbers that a producer gave and of which nothing is known."""
+"""Gaps: numbers that a producer gave and of which nothing is known; and what is lost by name."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scorespan.reconcile.reading import RootReader
 from scorespan.reconcile.tally import Tally
-from scorespan.spool.counts import Source
+from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ranges import Ranges
 
 _PAUSE_SECONDS = 0.2
@@ -25,6 +25,21 @@ class Gap(NamedTuple):
     def size(self) -> int:
         """How many numbers."""
         return self.last - self.first + 1
+
+
+class Lost(NamedTuple):
+    """A record that is known by name, and is not where the ledger says."""
+
+    spot: Spot
+    scoring_id: str | None
+    producer_id: str
+    number: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        known = self._asdict()
+        del known["spot"]
+        return {**self.spot._asdict(), **known}
 
 
 class Gaps:

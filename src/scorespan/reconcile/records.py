@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from scorespan.reconcile.asked import Asked, Findings
-from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.gaps import Gap, Lost
 from scorespan.reconcile.payload import Payload
-from scorespan.reconcile.report import Lost, Other
+from scorespan.reconcile.report import Other
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ranges import Ranges
 

@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scorespan.reconcile.account import Account, Place
-from scorespan.reconcile.gaps import Gap
+from scorespan.reconcile.gaps import Gap, Lost
 from scorespan.reconcile.payload import Conflict
 from scorespan.spool.counts import Spot
 from scorespan.spool.root import Route
-
-
-class Lost(NamedTuple):
-    """A record that the ledger calls stored and the data mart does not have."""
-
-    spot: Spot
-    scoring_id: str | None
-    producer_id: str
-    number: int
 
 
 class Doubled(NamedTuple):
@@ -89,7 +80,13 @@ class Report:
         """How many records are missing."""
         stretches = (*self.unnamed, *self.gaps, *self.trailing)
         counted = sum(short.lacking for short in self.short)
-        return len(self.lost) + sum(gap.size for gap in stretches) + counted
+        letters = self.account.letterless.size
+        return len(self.lost) + sum(gap.size for gap in stretches) + counted + letters
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing: no record, and no letter of a damaged stretch."""
+        return not self.missing and not self.account.letterless.places
 
     @property
     def scored(self) -> int:
@@ -99,7 +96,7 @@ class Report:
     @property
     def missing_by_place(self) -> dict[Place, int]:
         """Missing records whose subscription and deployment are known."""
-        places: Counter[Place] = Counter()
+        places = Counter(self.account.letterless_by_place)
         for spot in [lost.spot for lost in self.lost]:
             places[Place(spot.subscription_id, spot.deployment_id, 0)] += 1
         for short in self.short:
@@ -110,8 +107,10 @@ class Report:
     def verdict(self) -> str:
         """One sentence."""
         terms = [f"{count:,} {term}" for term, count in self.account.totals.items() if count]
-        if not self.missing:
+        if self.is_complete:
             said = "nothing is missing"
+        elif not self.missing:
+            said = "no record is missing, and letters of damaged stretches are"
         elif self.missing == 1:
             said = "1 record is missing"
         else:
@@ -138,21 +137,15 @@ class Report:
                 }
                 for place, terms in self.account.by_place().items()
             ],
-            "missing_records": [
-                {
-                    **lost.spot._asdict(),
-                    "scoring_id": lost.scoring_id,
-                    "producer_id": lost.producer_id,
-                    "number": lost.number,
-                }
-                for lost in self.lost
-            ],
+            "missing_records": [lost.as_dict() for lost in self.lost],
+            **self.account.letterless.as_dict(),
             "missing_numbers": [gap._asdict() for gap in (*self.unnamed, *self.gaps)],
             "missing_at_the_end": [gap._asdict() for gap in self.trailing],
             "missing_counts": [
                 {**short.spot._asdict(), "count": short.lacking} for short in self.short
             ],
             "not_judged": [gap._asdict() for gap in self.held],
+            "nameless": dict(self.account.nameless),
             "unexpected": self.unexpected,
             "doubled": [doubled._asdict() for doubled in self.doubled],
             "conflicts": [conflict._asdict() for conflict in self.conflicts],

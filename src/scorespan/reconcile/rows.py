@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from scorespan.reconcile.asked import Asked, Findings
+from scorespan.reconcile.gaps import Lost
 from scorespan.reconcile.payload import MartRecord, Payload
-from scorespan.reconcile.report import Doubled, Lost, Short
+from scorespan.reconcile.report import Doubled, Short
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ledger import STORED
 

@@ -2,10 +2,11 @@
 
 A record is known by its name: route, producer and number. Where several words are said of one
 name, the strongest holds: the data mart has it, the ledger calls it stored, it waits in the spool,
-what the ledger said last, what damaged bytes say of themselves. So a dead letter that was requeued
-waits, and then is stored.
+it was moved to another route, what the ledger said last, what damaged bytes say of themselves. So
+a dead letter that was requeued waits, and then is stored.
 
 A name that damaged bytes gave fills a gap, and makes none: the number in it may be a wrong one.
+Entries without a name, known by their place, count beside the terms: their numbers are gaps.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scorespan.spool.counts import Counts, Source, Spot, spot_of, stretches_of
 from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
+    MOVED,
     REFUSED,
     STORED,
     SWITCHED_OFF,
@@ -33,24 +35,28 @@ from scorespan.spool.root import Route
 WAITING = "waiting"
 TERMS = (STORED, WAITING, DEAD_LETTERED, WITHHELD, REFUSED, SWITCHED_OFF)
 
-_DAMAGED, _LAST_WORD, _IN_SPOOL, _IN_LEDGER, _IN_MART = 1, 2, 3, 4, 5
+_DAMAGED, _LAST_WORD, _MOVED, _IN_SPOOL, _IN_LEDGER, _IN_MART = 1, 2, 3, 4, 5, 6
+_STRENGTHS = {STORED: _IN_LEDGER, WAITING: _IN_SPOOL, MOVED: _MOVED, DAMAGED: _DAMAGED}
 _ALL_BITS = 2**64 - 1
 
 
 class Standing(NamedTuple):
-    """What records count as; `strength` decides between two words about one name."""
+    """What records count as; `strength` decides between two words about one name.
+
+    `nameless` ones are entries that are known by their place.
+    """
 
     strength: int
     outcome: str
     route: Route | None
     spot: Spot
+    nameless: bool = False
 
 
 def _standing(outcome: str, source: Source, spot: Spot) -> Standing:
-    if outcome == DAMAGED:
-        return Standing(_DAMAGED, DEAD_LETTERED, source.route, spot)
-    strength = {STORED: _IN_LEDGER, WAITING: _IN_SPOOL}.get(outcome, _LAST_WORD)
-    return Standing(strength, outcome, source.route, spot)
+    strength = _STRENGTHS.get(outcome, _LAST_WORD)
+    term = DEAD_LETTERED if outcome in {DAMAGED, MOVED} else outcome
+    return Standing(strength, term, source.route, spot, is_place(source.producer_id))
 
 
 class Tally:
@@ -64,6 +70,7 @@ class Tally:
         names: keep every scoring id.
 
     Attributes:
+        unknown_route: as given.
         counted: records whose ids have gone.
         scored: how far each source had counted itself.
         cut: ledger lines that could not be read.
@@ -74,7 +81,7 @@ class Tally:
     def __init__(
         self, *, unknown_route: Route | None = None, hashes: bool = False, names: bool = False
     ) -> None:
-        self._unknown_route = unknown_route
+        self.unknown_route = unknown_route
         self._standings: list[Standing] = [Standing(0, "", None, Spot("", "", 0))]
         self._ids: dict[Standing, int] = {}
         self._totals: list[int] = [0]
@@ -90,7 +97,7 @@ class Tally:
 
     def source(self, route: Route | None, producer_id: str) -> Source:
         """The source of a route and producer; records without a route have the usual one."""
-        return Source(route or self._unknown_route, producer_id)
+        return Source(route or self.unknown_route, producer_id)
 
     def add_scored(self, source: Source, highest: int) -> None:
         """A source says how far it has counted."""
@@ -173,12 +180,12 @@ class Tally:
                 return
             self.unexpected += 1
         else:
-            strength, _, _, its_spot = self._standings[value]
+            strength, its_spot = self._standings[value].strength, self._standings[value].spot
             if strength == _IN_LEDGER:
                 if not self._same_id(source, number, scoring_id, spot, its_spot):
                     return
                 spot = its_spot
-            elif strength == _LAST_WORD:
+            elif strength in {_LAST_WORD, _MOVED}:
                 self.unexpected += 1
         found = Standing(_IN_MART, STORED, source.route, spot)
         self._put(source, number, self._id(found), scoring_id)
@@ -218,10 +225,37 @@ class Tally:
 
     def totals(self) -> Iterator[tuple[Route | None, str, Spot, int]]:
         """How many records count as what, and where; one place may come several times."""
-        for (_, outcome, route, spot), count in zip(self._standings, self._totals, strict=True):
-            if count:
-                yield route, outcome, spot, count
-        yield from self.counted.totals()
+        for standing, count in zip(self._standings, self._totals, strict=True):
+            if count and not standing.nameless:
+                yield standing.route, standing.outcome, standing.spot, count
+        yield from self.counted.totals(nameless=False)
+
+    def nameless(self) -> Iterator[tuple[Route | None, str, int]]:
+        """How many entries without a name count as what; one route may come several times."""
+        for standing, count in zip(self._standings, self._totals, strict=True):
+            if count and standing.nameless:
+                yield standing.route, standing.outcome, count
+        for route, outcome, _, count in self.counted.totals(nameless=True):
+            yield route, outcome, count
+
+    def lettered(self) -> Iterator[tuple[Source, int, Spot | None]]:
+        """Every record that should have a letter among the dead ones.
+
+        Its spot is None where its id has gone. A record that was moved should have none.
+        """
+        values = {
+            value
+            for value, standing in enumerate(self._standings)
+            if self._totals[value]
+            and standing.outcome == DEAD_LETTERED
+            and standing.strength != _MOVED
+        }
+        for source, numbers in self._numbers.items() if values else ():
+            for number, value in numbers.items():
+                if value in values:
+                    yield source, number, self._standings[value].spot
+        for source, number in self.counted.lettered():
+            yield source, number, None
 
     def sources(self) -> set[Source]:
         """Every source that is known, but for entries that no producer numbered."""
@@ -274,6 +308,8 @@ class Tally:
         if counted == STORED and standing.strength < _IN_LEDGER:
             return False
         if counted is not None and standing.strength == _DAMAGED:
+            return False
+        if counted == MOVED and standing.strength < _MOVED:
             return False
         if counted is not None:
             self.counted.counts.take_out(source, number, standing.spot)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scorespan.spool.ledger import DAMAGED, STORED
+from scorespan.spool.ledger import DAMAGED, DEAD_LETTERED, MOVED, STORED
 from scorespan.spool.ledger_files import Cut, Line, Records, Scored
 from scorespan.spool.lines import checked_line, read_line
 from scorespan.spool.ranges import Ranges
@@ -99,7 +99,8 @@ class Counts:
     def count(self, line: Line) -> None:
         """Count a line of a ledger file.
 
-        Stored is the last word; else what comes later is, except for names from damaged bytes.
+        Stored is the last word; else what comes later is, except for names from damaged bytes, and
+        for a dead letter that was moved.
 
         Raises:
             TypeError: the line does not hold what it should; what came before that is counted.
@@ -141,6 +142,8 @@ class Counts:
     def _count(self, source: Source, outcome: str, number: int, spot: Spot) -> None:
         known = self.outcome_of(source, number)
         if known in {STORED, outcome} or (known is not None and outcome == DAMAGED):
+            return
+        if known == MOVED and outcome == DEAD_LETTERED:
             return
         if known is not None:
             self.take_out(source, number, spot)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import orjson
@@ -99,15 +98,18 @@ def _head(letter: DeadLetter, first_time: str, now: str) -> bytes:
         )
     meta["route"] = None if letter.route is None else list(letter.route)
     meta["first_time"], meta["time"] = first_time, now
-    meta = {name: _shortened(value) for name, value in meta.items()}
+    meta = {
+        name: head_text(value) if isinstance(value, str) else value for name, value in meta.items()
+    }
     meta["check"] = crc32(letter.entry)
     return orjson.dumps(meta, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _shortened(value: Any) -> Any:
-    """The head stays small enough to be read at once; the entry has such texts whole."""
-    if not isinstance(value, str):
-        return value
+def head_text(value: str) -> str:
+    """A text as the head has it, which stays small enough to be read at once.
+
+    The entry has it whole.
+    """
     # Lone surrogates have no UTF-8.
     text = value.encode("utf-8", "backslashreplace").decode()
     if len(text) <= _TEXT_KEPT:

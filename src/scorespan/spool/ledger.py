@@ -46,6 +46,8 @@ REFUSED = "refused"
 SWITCHED_OFF = "switched off"
 DAMAGED = "damaged"
 """Dead-lettered under the name that damaged bytes gave: it may be another record's, or nobody's."""
+MOVED = "moved"
+"""Dead-lettered, and requeued to another route under another name: its letter went on purpose."""
 OUTCOMES = (STORED, DEAD_LETTERED, WITHHELD, REFUSED, SWITCHED_OFF)
 
 
