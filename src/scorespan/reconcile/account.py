@@ -148,7 +148,7 @@ def nameless_of(
     """Entries that say no name, by outcome, of the routes that are chosen."""
     counts: Counter[str] = Counter()
     for route, outcome, count in tally.nameless():
-        if chosen(route):
+        if count and chosen(route):
             counts[outcome] += count
     return dict(counts)
 
