@@ -200,7 +200,7 @@ def test_no_answer_is_read_whole(start: bytes):
             (MartClient.kind, {}),
             (post, {"token": None, "api_key": "k"}),
         ):
-            with trickling(start, b"0" * 1_000_000, pause=0.0) as server:
+            with trickling(start, b"1" * 1_000_000, pause=0.0) as server:
                 outcome = ends(server, ask, timeout_seconds=30, **settings)
                 assert isinstance(outcome, (Blocked, Retryable))
         most = tracemalloc.get_traced_memory()[1]
