@@ -247,6 +247,27 @@ def test_a_letter_of_another_name_or_route_is_no_substitute(root: Path):
     assert lost.number == 1
 
 
+def test_that_a_record_was_moved_holds_whatever_is_read_after_it(root: Path):
+    """By name or by number: a file with an older word may have been written to since."""
+    write_ledger(root, MOVED, (1, 2))
+    compact_all(root)
+    write_ledger(root, DEAD_LETTERED, (1, 2))
+    for _ in range(2):
+        account = read_account(root)
+        assert account.is_complete
+        assert (account.totals["dead-lettered"], account.scored) == (2, 2)
+        compact_all(root)
+    assert account.letterless.size == 0
+
+
+def test_a_letter_whose_head_cannot_be_read_is_none(world: World):
+    """Nobody could tell whose it is."""
+    path = letters(world.root)[5]
+    path.write_bytes(b"?" + path.read_bytes())
+    (lost,) = world.report().account.letterless.named
+    assert lost.number == 5
+
+
 def test_withheld_records_need_no_letter(root: Path):
     """Beyond a cap their bodies are not kept."""
     write_ledger(root, WITHHELD, (1, 2))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scorespan.spool.ledger import DAMAGED, DEAD_LETTERED, MOVED, STORED
+from scorespan.spool.ledger import DAMAGED, MOVED, STORED
 from scorespan.spool.ledger_files import Cut, Line, Records, Scored
 from scorespan.spool.lines import checked_line, read_line
 from scorespan.spool.ranges import Ranges
@@ -143,7 +143,7 @@ class Counts:
         known = self.outcome_of(source, number)
         if known in {STORED, outcome} or (known is not None and outcome == DAMAGED):
             return
-        if known == MOVED and outcome == DEAD_LETTERED:
+        if known == MOVED and outcome != STORED:
             return
         if known is not None:
             self.take_out(source, number, spot)
