@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from examples.live import PROGRAMS, SUBSCRIPTION_ID, live_mart, started, wait_until
+from examples.live import PROGRAMS, SUBSCRIPTION_ID, live_mart
 from reconcile_world import FIRST_MINUTE, World, missing_numbers
+from running import started, wait_until
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, Window

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.live import SUBSCRIPTION_ID, LiveMart, live_mart, started, wait_until
+from examples.live import SUBSCRIPTION_ID, LiveMart, live_mart
+from running import started, wait_until
 from scorespan.conversion.span import ScoringSpan, decode, encode
 from scorespan.letters import Selection, select
 from scorespan.reconcile import read_account

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from examples.live import clean_environment, live_mart, wait_until
+from examples.live import live_mart
 from reconcile_world import World
+from running import clean_environment, wait_until
 from scorespan.cli.command import scorespan
 from scorespan.spool.root import prepare_root
 from scorespan.testing import NEVER, Answer, ScriptedMart

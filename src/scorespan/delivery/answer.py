@@ -15,8 +15,6 @@ import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.wait import wait_for_read, wait_for_write
 
-from scorespan.delivery.session import Session, _KeepAlive
-
 ENCODING = "gzip"
 """The only compression that is asked for: the one that is undone here, within the bound."""
 _PIECE = 64 * 1024
@@ -53,57 +51,12 @@ def start_of(answer: requests.Response, most: int) -> bytes:
     return body
 
 
-class TimedSession(Session):
-    """A session whose read timeout is for an answer as a whole, from the request's last byte on.
+class Answer(http.client.HTTPResponse):
+    """An answer whose deadline runs from the moment that the request is sent.
 
     A timeout of the library's own begins again with every byte. Who sends one now and then, in the
     status line, the headers, interim answers or the body, would hold the caller for ever.
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, _Timed())
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """None, ever: who looks for one reads the whole body first."""
-
-
-class _Timed(_KeepAlive):
-    """Connections whose answers have a deadline."""
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, **options)
-        _time(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **options)
-        if not known:
-            _time(manager)
-        return manager
-
-
-def _time(manager: Any) -> None:
-    """Let the pools of a manager, which for some proxies are of other classes, make ours."""
-    manager.pool_classes_by_scheme = {
-        scheme: type(
-            pool.__name__,
-            (pool,),
-            {
-                "ConnectionCls": type(
-                    pool.ConnectionCls.__name__,
-                    (pool.ConnectionCls,),
-                    {"response_class": _Answer},
-                )
-            },
-        )
-        for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
-
-
-class _Answer(http.client.HTTPResponse):
-    """What a connection makes once a request is sent, of a tunnel's too; the deadline runs."""
 
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)

@@ -13,10 +13,11 @@ import requests
 from opentelemetry import context
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
-from scorespan.delivery.answer import ENCODING, TimedSession, start_of
+from scorespan.delivery.answer import ENCODING, start_of
 from scorespan.delivery.auth import NoAuth, TokenSource, token_url
 from scorespan.delivery.patience import Patience
 from scorespan.delivery.retry import Blocked, Outcome, Retryable, classify
+from scorespan.delivery.session import Session
 from scorespan.errors import DeliveryError, TokenError
 from scorespan.settings import Settings, on_loopback
 
@@ -72,7 +73,7 @@ class MartClient:
         self.timeout = settings.timeout_seconds
         self._patience = Patience(settings.timeout_seconds)
         self._base = f"{settings.data_mart_url}/v1/data_marts/{settings.data_mart_id}"
-        self._session = TimedSession()
+        self._session = Session()
         self._verify = str(settings.ca_file) if settings.ca_file else True
         if any(map(on_loopback, (settings.data_mart_url or "", token_url(settings)))):
             # A proxy of the environment would carry to another machine what plain http is
