@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from examples.live import live_mart
 from reconcile_world import World
-from running import clean_environment, wait_until
+from running import clean_environment, started, wait_until
 from scorespan.cli.command import scorespan
 from scorespan.spool.root import prepare_root
 from scorespan.testing import NEVER, Answer, ScriptedMart
@@ -119,20 +119,26 @@ def test_a_mart_that_is_not_reached_ends_with_2(tmp_path: Path):
     assert "the data mart could not be read" in done.output
 
 
+INTERRUPTIBLE = """
+import runpy, signal
+
+# Who is started in the background of a shell ignores it from the beginning.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("scorespan.cli", run_name="__main__")
+"""
+
+
 def test_an_interrupt_is_no_answer(scripted_mart: ScriptedMart, tmp_path: Path):
     """Who presses Ctrl-C is not told that something is missing: 130, not 1."""
     prepare_root(tmp_path)
     scripted_mart.always = Answer(delay=NEVER)
     known = {**scripted_mart.settings, "spool_dir": tmp_path}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scorespan.cli", "reconcile"],
-        env={
-            **clean_environment(),
-            **{f"SCORESPAN_{name.upper()}": str(value) for name, value in known.items()},
-        },
-        stderr=subprocess.PIPE,
-    )
-    wait_until(lambda: scripted_mart.requests > 0, "a request")
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert (process.returncode, said) == (130, b"interrupted\n")
+    environment = {f"SCORESPAN_{name.upper()}": str(value) for name, value in known.items()}
+    command = [sys.executable, "-c", INTERRUPTIBLE, "reconcile"]
+    with started(
+        command, {**clean_environment(), **environment}, stderr=subprocess.PIPE
+    ) as process:
+        wait_until(lambda: scripted_mart.requests > 0, "a request")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (130, "interrupted\n")

@@ -27,6 +27,7 @@ CORE_TESTS = (
 """What needs nothing but scorespan's own dependencies, but for the next ones."""
 
 BEYOND_CORE = (
+    "delivery/test_client.py",
     "delivery/test_large.py",
     "delivery/test_network.py",
     "delivery/test_once.py",

@@ -17,13 +17,18 @@ ROUTE = Route("http://mart", "one")
 ENTRY_BYTES = 1000
 
 _START = """
-import resource, sys, time
+import re, sys, time
 from pathlib import Path
 import orjson
 from scorespan.spool.root import Route
 from scorespan.spool.spool import Spool
 
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def most():
+    # The kernel's own peak of resources goes on from the process that started this one.
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before = most()
 started = time.monotonic()
 spool = Spool(Path(sys.argv[1]), Route(*orjson.loads(sys.argv[2])), max_bytes=10**12)
 spool.put([b"x" * 1000])
@@ -35,7 +40,7 @@ spool.recount()
 for _ in range(20):
     entries = spool.claim(1024 * 1024, 1000).entries
     spool.settle(entries)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = most()
 spool.abandon()
 sizes = [peak / 1024, (peak - before) / 1024]
 print(orjson.dumps([accepted, seconds, adopted, claimed, *sizes]).decode())
