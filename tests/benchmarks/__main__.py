@@ -12,10 +12,13 @@ from rich.table import Table
 from tests.benchmarks import caller, delivery, ingest, spool
 from tests.benchmarks.measure import Comparison
 
+_WIDTH = 120
+
 
 def main() -> None:
     """Run every comparison and print one table."""
     console = Console()
+    console.width = max(console.width, _WIDTH)  # cut figures say nothing
     comparisons: list[Comparison] = []
     for bench in (caller, delivery, ingest):
         console.print(f"measuring: {bench.WHAT} ...")
