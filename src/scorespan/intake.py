@@ -47,7 +47,8 @@ class Intake:
 
         What the span leaves open (ids, producer, sequence) is filled in. A span that the spool
         refuses is counted as refused, and the reason is logged. Never raises for what happens
-        on the disk; never waits for the network or a sync.
+        on the disk; never waits for the network, and for a sync only where the settings say
+        `durable`.
         """
         if (
             span.subscription_id is None

@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from delivery.network import certificate
+from running import wait_until
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.retry import Accepted, Blocked, Outcome, Retryable
 from scorespan.errors import DeliveryError
@@ -101,11 +102,8 @@ def ends(
 ) -> Outcome | str | DeliveryError:
     """What comes of a request; the connection must end before the client is closed."""
     client = client_of(server.url, **settings)
-    started = time.monotonic()
     outcome = ask(client)
-    while not server.ended and time.monotonic() < started + LIVENESS:
-        time.sleep(0.01)
-    assert server.ended
+    wait_until(lambda: bool(server.ended), "the connection has ended", seconds=LIVENESS)
     client.close()
     return outcome
 

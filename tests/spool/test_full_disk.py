@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
+from faults.disks import fill, small_disk
 from running import wait_until
 from scorespan.conversion.span import ScoringSpan
 from scorespan.errors import SpoolFullError
@@ -29,31 +27,11 @@ SPAN = ScoringSpan(
 )
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def eight_mebibytes(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "scorespan-test", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        if os.environ.get("CI") and os.geteuid() == 0:
-            pytest.fail(f"a small disk is needed where CI is set: {done.stderr}")
-        pytest.skip("no right to mount a small disk here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path, leave: int = 0) -> None:
-    """Write until there is no byte left, or so many."""
-    descriptor = os.open(folder / "others", os.O_WRONLY | os.O_CREAT)
-    try:
-        while shutil.disk_usage(folder).free > leave or not leave:
-            os.write(descriptor, bytes(4096))
-    except OSError as error:
-        assert error.errno == ENOSPC  # noqa: PT017 - it is how the loop ends
-    finally:
-        os.close(descriptor)
+    with small_disk(tmp_path / "disk", 8, "tmpfs") as folder:
+        yield folder
 
 
 def test_a_disk_that_the_spool_has_filled_is_drained(small_disk: Path, scripted_mart: ScriptedMart):
@@ -116,12 +94,12 @@ def test_less_than_the_floor_free_refuses_and_resumes(small_disk: Path):
 
     for cycle in range(1, 4):
         assert not is_refused()
-        fill(small_disk, leave=1024 * 1024)
+        others = fill(small_disk, leave=1024 * 1024)
         wait_until(is_refused, "a put is refused")
         assert len(taken) >= cycle
         assert [entry.body for entry in spool.claim(10**9, 10**6).entries] == taken
         spool.release()
-        (small_disk / "others").unlink()
+        others.unlink()
         wait_until(lambda: not spool._room.short, "there is room again")
     spool.abandon()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.disks import needed
 from scorespan.errors import SettingsError
 from scorespan.spool.root import (
     Route,
@@ -97,9 +98,7 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path):
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "scorespan-test", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip("no right to mount here")
+    needed(command)
     try:
         with pytest.raises(SettingsError, match=r"SCORESPAN_SPOOL_DIR.*Read-only file system"):
             prepare_root(folder / "spool")

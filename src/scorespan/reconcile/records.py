@@ -6,7 +6,7 @@ from collections import Counter
 
 from scorespan.reconcile.asked import Asked, Findings
 from scorespan.reconcile.gaps import Gap, Lost
-from scorespan.reconcile.payload import Payload
+from scorespan.reconcile.payload import MartRecord, Payload
 from scorespan.reconcile.report import Other
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ranges import Ranges
@@ -27,18 +27,11 @@ class RecordsSide:
     def walk(self) -> None:
         """Add to the tally what the mart has of the root's producers, and count the others'."""
         tally, sources = self._asked.tally, self._asked.sources()
-        for (
-            subscription,
-            deployment,
-            scoring_id,
-            minute,
-            producer,
-            number,
-        ) in self._payload.records():
+        for record in self._payload.records():
+            producer, number = record.producer_id, record.number
             source = None if producer is None else sources.get(producer)
             if source is not None and number is not None:
-                spot = Spot(subscription, deployment, minute)
-                tally.add_found(source, number, scoring_id, spot)
+                tally.add_found(source, number, record.scoring_id, _spot(record))
                 continue
             self._other_records[producer or ""] += 1
             if producer is not None and number is not None and number > 0:
@@ -76,22 +69,16 @@ class RecordsSide:
             if name in sought:
                 by_id.setdefault((sought[name].subscription_id, scoring_id), []).append(name)
         tally, sources, stretches = self._asked.tally, self._asked.sources(), self._stretches()
-        for (
-            subscription,
-            deployment,
-            scoring_id,
-            minute,
-            producer,
-            number,
-        ) in self._payload.records():
-            for name in by_id.get((subscription, scoring_id), ()):
+        for record in self._payload.records():
+            for name in by_id.get((record.subscription_id, record.scoring_id), ()):
                 tally.found_by_id(*name)
+            producer, number = record.producer_id, record.number
             source = None if producer is None else sources.get(producer)
             if source is None or number is None:
                 continue
             # Among what is sought are records that the ledger has only got since the first walk.
             if (source, number) in sought or number in stretches.get(source, ()):
-                tally.add_found(source, number, scoring_id, Spot(subscription, deployment, minute))
+                tally.add_found(source, number, record.scoring_id, _spot(record))
 
     def _stretches(self) -> dict[Source, Ranges]:
         return {
@@ -107,3 +94,7 @@ class RecordsSide:
             open_ = sum(last - first + 1 for first, last in known.missing(1, known.highest))
             others.append(Other(producer, records, open_))
         return others
+
+
+def _spot(record: MartRecord) -> Spot:
+    return Spot(record.subscription_id, record.deployment_id, record.minute)

@@ -78,7 +78,7 @@ def ledger_files(folder: Path) -> list[Path]:
         try:
             found.append((path.stat().st_mtime_ns, path.name, path))
         except FileNotFoundError:
-            continue
+            continue  # counts have taken its place
     return [path for _, _, path in sorted(found)]
 
 
