@@ -18,6 +18,7 @@ MOST_LINES = 400
 FLOOR = {
     "attributes",
     "bodies",
+    "endpoint",
     "errors",
     "producer",
     "provider",
@@ -60,18 +61,18 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 # Of the floor, the data mart shares only what stands on the wire.
-MART_FLOOR = {"errors", "record"}
+MART_FLOOR = {"endpoint", "errors", "record"}
 
 # Where a package of others may be imported.
 FENCES: dict[str, set[str]] = {
     "opentelemetry.sdk": {"conversion.sdk", "sdk"},
     "opentelemetry.exporter": {"sdk"},
-    "opentelemetry.proto": {"conversion.otlp", "receiver"},
+    "opentelemetry.proto": {"conversion", "receiver"},
     "opentelemetry": {
         "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver",
         "scoring", "sdk",
     },
-    "google": {"conversion.otlp", "receiver"},
+    "google": {"conversion", "receiver"},
     "grpc": {"receiver"},
     "requests": {"delivery", "openscale"},
     "urllib3": {"delivery"},  # its errors and socket options; requests brings it
@@ -85,6 +86,7 @@ FENCES: dict[str, set[str]] = {
     "jwt": {"mart"},
     "cryptography": {"mart"},
     "msgspec": {"mart"},
+    "zstandard": {"receiver"},
     "click": {"cli"},
     "rich": {"cli"},
     "sklearn": {"cli.demo", "demo"},

@@ -14,7 +14,7 @@ from scorespan.errors import SettingsError
 from scorespan.settings import Secret, Settings, markdown_table, variable_name
 
 FIELDS = [field.name for field in dataclasses.fields(Settings)]
-SECRETS = ["api_key", "password", "token"]
+SECRETS = ["api_key", "password", "receiver_token", "token"]
 ENOUGH = {"data_mart_url": "https://mart.example.com", "data_mart_id": "dm", "api_key": "k"}
 
 

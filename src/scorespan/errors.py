@@ -11,6 +11,7 @@
     ├── ConversionError          a span cannot become a payload record; carries the reason
     ├── DeliveryError            the data mart was not reached or did not accept
     │   └── TokenError           no token could be had
+    ├── ReceiverError            an OTLP request is refused; has a status, and when to come again
     └── MartError                a request to the self-hosted mart is refused; has a status
 
 An error that is about one record is a *value*: conversion returns it and the worker dead-letters
@@ -82,6 +83,22 @@ class TokenError(DeliveryError):
     def __init__(self, message: str, *, refused: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.refused = refused
+        self.retry_after = retry_after
+
+
+class ReceiverError(ScorespanError):
+    """An OTLP request is refused; nothing of it counts as taken.
+
+    Attributes:
+        status: HTTP status of the answer; gRPC has the code that OTLP gives the same meaning.
+        reason: one sentence for the sender.
+        retry_after: seconds after which the same request may come again; None: never as it is.
+    """
+
+    def __init__(self, status: int, reason: str, *, retry_after: int | None = None) -> None:
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
         self.retry_after = retry_after
 
 

@@ -205,6 +205,11 @@ class Settings:
     allow_http: bool = _setting(
         _flag, False, "1: send credentials over plain http to other hosts than this one"
     )
+    receiver_token: Secret | None = _setting(
+        lambda value: Secret(_ascii(value)),
+        None,
+        "bearer token that senders to `scorespan receive` must show",
+    )
     ca_file: Path | None = _setting(_path, None, "certificates to trust instead of the system's")
 
     @classmethod

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 from scorespan.mart.incoming import LARGEST_TOTAL
-from scorespan.mart.server import Endpoint, default_folder, running_mart
+from scorespan.mart.server import default_folder, running_mart
 
 COMMAND = [sys.executable, "-c", "from scorespan.cli.mart import mart; mart()"]
 GRANT = "urn:ibm:params:oauth:grant-type:apikey"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 
 
@@ -64,7 +65,7 @@ def mart(  # noqa: PLR0913, PLR0917 - one for each option
     00000000-0000-0000-0000-000000000000; others are made through the REST API.
     """
     try:
-        from scorespan.mart.server import Endpoint, Opened, default_folder, serve
+        from scorespan.mart.server import Opened, default_folder, serve
         from scorespan.mart.subscribe import subscribe_once
     except ImportError as error:
         message = f"{error.name} is missing; install scorespan[mart]"

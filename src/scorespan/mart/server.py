@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 from scorespan.mart.access import Mart
 from scorespan.mart.app import create_app
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 DATABASE_FILE = "mart.sqlite3"
-DEFAULT_PORT = 8787
 
 # Longer than the idle time after which clients drop a connection themselves, so that none sends
 # into one that is just being closed.
@@ -43,40 +42,6 @@ def default_folder() -> Path:
     state = os.environ.get("XDG_STATE_HOME")
     root = Path(state) if state else Path.home() / ".local" / "state"
     return root / "scorespan-mart"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a mart listens, and with which certificate."""
-
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    certificate: Path | None = None
-    certificate_key: Path | None = None
-
-    @property
-    def scheme(self) -> str:
-        """`https` with a certificate."""
-        return "http" if self.certificate is None else "https"
-
-    def check(self, *, insecure: bool) -> None:
-        """Hold that tokens and payloads leave the machine encrypted only.
-
-        Raises:
-            SettingsError: off loopback without TLS, and not said to be wanted so; or half of TLS.
-        """
-        if (self.certificate is None) != (self.certificate_key is None):
-            raise SettingsError("--tls-cert", "a certificate needs --tls-key, and the other way")
-        if not (_is_loopback(self.host) or self.certificate or insecure):
-            message = f"{self.host} is not loopback: give --tls-cert and --tls-key, or --insecure"
-            raise SettingsError("--host", message)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
