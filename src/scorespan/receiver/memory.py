@@ -1,0 +1,94 @@
+"""The memory budget that the requests of a process share.
+
+What a request needs is counted before it is had: its bytes as they came, its bytes decompressed,
+and what reading them takes. Small requests share the budget; of the large ones there is one at a
+time, beside it, so that the most a process needs is the budget and one request at the limits.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from scorespan.errors import ReceiverError
+
+WIRE_BYTES = 64 * 1024 * 1024
+"""The most bytes of a request as it comes; more is answered with 413."""
+DECOMPRESSED_BYTES = 256 * 1024 * 1024
+"""The most bytes of a request after decompression; more is answered with 413."""
+
+_BUDGET_BYTES = 192 * 1024 * 1024
+_LARGE_BYTES = 16 * 1024 * 1024
+_AGAIN_SECONDS = 1
+
+
+class Share:
+    """What one request holds of the budget, until the block ends. Any thread may use it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self.held = 0
+
+    def hold(self, size: int) -> None:
+        """Hold `size` bytes in all; less than before gives the rest back.
+
+        Raises:
+            ReceiverError: 503, the other requests leave no room; what was held before still is.
+        """
+        self._memory.change(self, size)
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.hold(0)
+
+
+class Memory:
+    """The budget of a process; doors of any protocol share it, from any thread.
+
+    Args:
+        budget: bytes that small requests hold in all.
+        large: bytes above which a request is a large one: one at a time, beside the budget.
+
+    Attributes:
+        held: bytes that small requests hold now.
+    """
+
+    def __init__(self, budget: int = _BUDGET_BYTES, large: int = _LARGE_BYTES) -> None:
+        self._budget = budget
+        self._large = large
+        self._lock = threading.Lock()
+        self._large_one: Share | None = None
+        self.held = 0
+
+    def share(self) -> Share:
+        """The share of one request, with nothing in it yet."""
+        return Share(self)
+
+    def change(self, share: Share, size: int) -> None:
+        """Let a share hold `size` bytes; see `Share.hold`."""
+        with self._lock:
+            if size > self._large:
+                if self._large_one not in {None, share}:
+                    raise _no_room("another large request is being read")
+                held = self.held if self._large_one is share else self.held - share.held
+                self._large_one = share
+            else:
+                mine = 0 if self._large_one is share else share.held
+                held = self.held - mine + size
+                if held > self._budget and size > share.held:
+                    raise _no_room("the requests being read leave no room")
+                if self._large_one is share:
+                    self._large_one = None
+            self.held = held
+            share.held = size
+
+
+def _no_room(reason: str) -> ReceiverError:
+    return ReceiverError(503, reason, retry_after=_AGAIN_SECONDS)
