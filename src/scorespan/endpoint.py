@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scorespan.errors import SettingsError
@@ -30,6 +31,50 @@ class Endpoint:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def address(self) -> str:
+        """Host and port as one text; an IPv6 address is in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address with its scheme, without a slash at the end."""
+        return f"{self.scheme}://{self.address}"
+
+    def bind(self, *, shared: bool = False) -> socket.socket:
+        """A socket that has this address and does not listen yet; the caller closes it.
+
+        Args:
+            shared: others who say so as well may have the address at the same time, and who
+                listens gets a part of the connections.
+
+        Raises:
+            OSError: there is no such host, or somebody has the address; the text names it.
+        """
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            listener = socket.socket(family, kind, protocol)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if shared:
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                # Connections inherit it: an answer is never held back for an acknowledgement.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                listener.bind(address)
+            except OSError:
+                listener.close()
+                raise
+        except OSError as error:
+            raise OSError(error.errno, f"{self.address}: {error.strerror}") from error
+        return listener
+
+    def of(self, listener: socket.socket) -> Endpoint:
+        """This endpoint with the host and port that a bound socket has in fact."""
+        host, port = listener.getsockname()[:2]
+        return replace(self, host=host, port=port)
 
     def check(self, *, insecure: bool) -> None:
         """Hold that tokens and payloads leave the machine encrypted only.

@@ -90,21 +90,6 @@ class _Server(uvicorn.Server):
             self._on_listening()
 
 
-@contextmanager
-def _listening(endpoint: Endpoint) -> Iterator[tuple[socket.socket, str]]:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it: an answer is never held back for an acknowledgement.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(address)
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if family == socket.AF_INET6 else host
-        yield listener, f"{endpoint.scheme}://{shown}:{port}"
-
-
 def _server(mart: Mart, endpoint: Endpoint, on_listening: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         create_app(mart),
@@ -135,7 +120,8 @@ def serve(
         on_listening: called once with the address, when requests are taken.
         clock: what time it is.
     """
-    with open_mart(folder, clock) as opened, _listening(endpoint) as (listener, url):
+    with open_mart(folder, clock) as opened, endpoint.bind() as listener:
+        url = endpoint.of(listener).url
         server = _server(opened.mart, endpoint, lambda: on_listening(url, opened))
 
         def stop(_signal: int, _frame: object) -> None:
@@ -207,7 +193,7 @@ def running_mart(
 ) -> Iterator[RunningMart]:
     """A mart on loopback while the block runs, in a thread, on any free port unless told one."""
     endpoint = Endpoint(port=port)
-    with open_mart(folder, clock) as opened, _listening(endpoint) as (listener, url):
+    with open_mart(folder, clock) as opened, endpoint.bind() as listener:
         ready = threading.Event()
         server = _server(opened.mart, endpoint, ready.set)
 
@@ -224,7 +210,7 @@ def running_mart(
             if not server.started:
                 raise RuntimeError("the mart did not start")
             key = opened.key_file.read_text(encoding="ascii").strip()
-            yield RunningMart(url, key, folder, opened.mart)
+            yield RunningMart(endpoint.of(listener).url, key, folder, opened.mart)
         finally:
             server.should_exit = True
             thread.join()
