@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-import msgspec
 import pytest
 
 import scorespan
-from examples.live import ROOT
+from examples.payloads import read_payloads
 from scorespan import attributes, provider
-
-PAYLOADS = ROOT.parent / "shared" / "data" / "german_credit_payloads.json"
-
-
-class Payload(msgspec.Struct):
-    """A record of the file; the bodies as the file spells them."""
-
-    scoring_id: str
-    response_time: int
-    request: msgspec.Raw
-    response: msgspec.Raw
 
 
 @pytest.fixture(scope="module")
 def payloads():
     """The records of the file, by scoring id."""
-    if not PAYLOADS.is_file():
-        if "CI" in os.environ:
-            pytest.fail(f"{PAYLOADS.name} is needed where CI is set")
-        pytest.skip(f"{PAYLOADS.name} is not here")
-    read = msgspec.json.decode(PAYLOADS.read_bytes(), type=list[Payload])
-    return {payload.scoring_id: payload for payload in read}
+    return read_payloads()
 
 
 @pytest.fixture
