@@ -42,6 +42,15 @@ class Intake:
         self._opening = Opening(self._made, self._renew)
         self._renew()
 
+    def open(self) -> None:
+        """Open spool and delivery now, before the first span; what others left is delivered.
+
+        Raises:
+            SpoolError: the spool cannot be used.
+            OSError: likewise.
+        """
+        self._opening.opened()
+
     def accept(self, span: ScoringSpan) -> bool:
         """Take one span; true when it is in the spool.
 
