@@ -13,7 +13,7 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 | 5 | the disk is full in the middle of a record | ext4 of 32 MiB, filled | refused, counted, the rest stays readable | spool/test_full_disk |
 | 6 | disk full to the last byte, then drained | the same, padded | drained without a free byte | spool/test_full_disk |
 | 7 | somebody else fills the disk, three times | a pad grows up to the floor | refuses, goes on when there is room | spool/test_full_disk |
-| 8 | the spool's bound is reached | small bound, mart down | the refused are counted exactly | spool/test_spool |
+| 8 | the spool's bound is reached | small bound, mart down | the refused are counted exactly; a receiver says 503 | spool/test_spool |
 | 9 | torn tail | a file cut at each of its last 400 bytes | all earlier records arrive | spool/test_frames |
 | 10 | a flipped bit anywhere | one in each of many spools | at most that record, and it is reported | spool/test_reader |
 | 11 | a zeroed page | 4 KiB of a file | only the records on it | spool/test_reader |
@@ -23,6 +23,7 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 | 15 | a large backlog | generated | starts at once, in bounded memory | spool/test_backlog |
 | 16 | the mart answers 503 for long | steered mart | all delivered, few requests, scoring unmoved | delivery/test_once |
 | 17 | 429 with every form of Retry-After | steered marts | waits that long; other routes go on | delivery/test_retry |
+| 18 | the receiver's disk fails, is full or gone; it stops; the mart is down | strace, tmpfs, rm -r, SIGTERM | 503 and when to come again, never 500 | faults/test_faults |
 | 19 | one poison record among 1000 | refused without a name | at most 21 posts; that one is a dead letter | delivery/test_lists |
 | 20 | 413 | a cap of 1 MB | halved; what is over the cap alone is a dead letter | delivery/test_lists |
 | 21 | 401, 403, a rotated key | steered marts | paused and said, resumes after the fix | delivery/test_auth |
@@ -39,7 +40,9 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 | 34 | the clock jumps | faketime | nothing expires, order by number | hosts/test_hosts |
 | 35 | huge and odd bodies | corpus | stored byte for byte, or a dead letter with its reason | delivery/test_large |
 | 37 | a sampler and limits of the application | environment | every record, whole | test_limits |
+| 38 | an OTLP batch comes twice | one after the other, and at once | stored once, the account balances | faults/test_faults |
 | 39 | another version's spool | golden directories | read, both ways | faults/golden |
+| 40 | each hop of service, Collector, receiver, mart is gone for a while; one says yes too early | SIGKILL, a queue in memory | what is lost is named by number, and nothing else | collector/test_pipeline |
 | 43 | all of it for long | seeded mix | the oracle, and memory and descriptors stay flat | faults/soak |
 """  # noqa: E501 - a table
 
@@ -55,6 +58,8 @@ import statistics
 import threading
 import time
 from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -62,6 +67,8 @@ from pathlib import Path
 import msgspec
 import orjson
 import pytest
+import requests
+from grpc import StatusCode
 
 from faults import golden, resolver, soak
 from faults.certificates import Authority
@@ -70,6 +77,7 @@ from faults.injection import SystemCalls, orphans, straced
 from faults.oracle import ODD_BODIES, Oracle, pause, scoring, stored_in, text
 from faults.processes import program, score_in
 from faults.proxy import CountingMart, Exchange, Proxy, is_down, passes
+from faults.receiving import Told, receiver
 from faults.size import sized
 from running import wait_until
 from scorespan.conversion.span import decode
@@ -235,6 +243,23 @@ def test_row_08_bound_reached(oracle, mart):
     assert oracle.recovers().totals["refused"] == taken.count(False)
 
 
+def test_row_08_receiver_at_its_bound(oracle, mart):
+    """A full receiver says 503 and when to come again, and keeps all that it said yes to."""
+    mart.rule = lambda _: DOWN
+    bound = sized(4, 64) * 1024 * 1024
+    with receiver(oracle, spool_max_bytes=bound) as door:
+        told = [door.post(door.batch(size=2000)) for _ in range(bound // 30_000)]
+        assert {one.status for one in told} == {200, 503}
+        assert all(one.retry_after for one in told if one.status == 503)
+        refused = door.export(door.batch(size=200_000))
+        assert refused.status == StatusCode.UNAVAILABLE
+        assert refused.retry_after > 0
+        mart.rule = lambda _: None
+        for send in (door.post, door.export):
+            wait_until(lambda send=send: send(door.batch()).status == 200, "room for new records")
+    oracle.recovers(unaccepted=door.refused)
+
+
 def test_row_09_torn_tail(oracle, mart):
     """A file that was cut anywhere in its last record gives all the others."""
     spools = orphans(oracle, 400, 3, size=600)
@@ -386,6 +411,83 @@ def test_row_17_retry_after(route):
     route.end()
     for one in (never, *routes.values()):
         one.oracle.recovers()
+
+
+def test_row_18_receiver_whose_syncs_fail(oracle, tmp_path):
+    """No request is answered with yes or 500 for a sync that failed: it is to come again."""
+    calls = tmp_path / "calls"
+    strace = straced(calls, "inject=fdatasync:error=EIO:when=3+4")
+    with receiver(oracle, strace) as door:
+        told = {door.post(door.batch(3)) for _ in range(sized(40, 400))}
+        check_told(told)
+    assert SystemCalls(calls).injected >= sized(8, 80)
+    oracle.recovers(unaccepted=door.refused)
+
+
+def test_row_18_receiver_without_room_or_mart(mart, tmp_path):
+    """A full disk is a 503 that passes; a mart that is down is none at all."""
+    with small_disk(tmp_path / "disk", 64, kind="tmpfs") as disk:
+        settings = {**mart.settings, "spool_min_free_bytes": 0}
+        oracle = Oracle(settings, stored_in(mart), disk)
+        oracle.note_in(tmp_path / "accepted")
+        mart.rule = lambda _: DOWN
+        with receiver(oracle) as door:
+            assert {door.post(door.batch()).status for _ in range(20)} == {200}
+            pad = fill(disk)
+            told = {door.post(door.batch(size=20_000)) for _ in range(20)}
+            pad.unlink()
+            wait_until(lambda: door.post(door.batch()).status == 200, "room for new records")
+        check_told(told)
+        mart.rule = lambda _: None
+        oracle.recovers(unaccepted=door.refused)
+
+
+def test_row_18_receiver_whose_spool_is_removed(oracle, mart):
+    """A spool root that is gone is a 503, until somebody mends it and starts the receiver anew."""
+    with receiver(oracle) as door:
+        assert door.post(door.batch()).status == 200
+        wait_until(lambda: len(mart.stored) == 20, "delivery")
+        accepted = oracle.accepted.ids()
+        shutil.rmtree(oracle.root)
+        told = set()
+        # What comes before the next sync looks is lost with the directory: not ours to keep.
+        wait_until(
+            lambda: told.add(door.post(door.batch())) or 503 in {one.status for one in told},
+            "records are refused",
+        )
+        assert {one.status for one in told} <= {200, 503}
+    oracle.root.mkdir(mode=0o700)
+    oracle.liveness()
+    assert set(accepted) <= set(mart.stored)
+
+
+def test_row_18_receiver_that_stops(oracle):
+    """Until a receiver that stops is gone it answers yes or 503, and yes is kept."""
+    told = set()
+    with receiver(oracle) as door:
+
+        def send() -> None:
+            with suppress(requests.ConnectionError):
+                while True:
+                    told.add(door.post(door.batch(5)))
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: bool(told), "the first answers")
+        door.hop.signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+    assert {one.status for one in told} <= {200, 503}
+    # Whose connection broke was told nothing.
+    oracle.recovers(unaccepted=door.refused + 4 * 5)
+
+
+def check_told(told: set[Told]) -> None:
+    """Both yes and no, and every no with when to come again."""
+    assert {one.status for one in told} == {200, 503}
+    assert all(one.retry_after for one in told if one.status == 503)
 
 
 def test_row_19_poison_record(oracle, mart):
@@ -598,6 +700,7 @@ def test_row_33_stopped_process(real, proxy, start):
     process = start(real, count=200, flush=60)
     wait_until(lambda: len(real.accepted.ids()) == 200, "200 accepted records")
     with process.stopped():
+        pause(1)  # a post that it had sent already is turned away, too
         proxy.fault = passes
         with real.scorer() as scorer:
             # Two rounds of adoption, in which nothing may be taken over.
@@ -677,6 +780,21 @@ def test_row_37_sampler_and_limits(real, live):
     assert len(records) == 1000
     assert all(b"x" * 100 in record.request_text for record in records)
     real.recovers()
+
+
+@pytest.mark.parametrize("producer_id", ["", "another-service"], ids=["plain", "numbered"])
+def test_row_38_batch_that_comes_twice(real, live, producer_id):
+    """An OTLP batch that comes again, even at once, gives each record once; nothing is missing."""
+    with receiver(real) as door:
+        batches = [door.batch(producer_id=producer_id) for _ in range(sized(10, 200))]
+        with ThreadPoolExecutor(8) as side_by_side:
+            for batch in batches:
+                twice = [*side_by_side.map(door.post, [batch] * 2), door.export(batch)]
+                assert {one.status for one in twice} == {200}
+        wait_until(lambda: len(live.ids()) == 20 * len(batches), "delivery")
+    account = real.recovers()
+    assert live.conflicts() == []
+    assert account.totals["waiting"] == 0
 
 
 @pytest.mark.parametrize("version", ["1", "next"])
