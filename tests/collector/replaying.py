@@ -37,9 +37,14 @@ class Scored(NamedTuple):
 
 
 class Service:
-    """A running service; it scores what it is fed, at its own pace."""
+    """A running service; it scores what it is fed, at its own pace.
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+    Attributes:
+        subscription_id: of its records.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path, subscription_id: str) -> None:
+        self.subscription_id = subscription_id
         self._process = process
         self._folder = folder
         self._feeders: list[threading.Thread] = []
@@ -142,7 +147,7 @@ def _started(
         ) as process,
     ):
         try:
-            yield Service(process, folder)
+            yield Service(process, folder, subscription_id)
         finally:
             process.kill()
 

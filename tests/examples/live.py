@@ -26,6 +26,7 @@ class Stored(msgspec.Struct):
     """A record as the mart answers it: bodies as the text that is stored."""
 
     scoring_id: str
+    scoring_timestamp: str
     response_time: int
     request: msgspec.Raw
     response: msgspec.Raw
@@ -58,6 +59,7 @@ class LiveMart:
 
     running: RunningMart
     spool: Path
+    subscription_id: str = SUBSCRIPTION_ID
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class LiveMart:
             "data_mart_id": DATA_MART_ID,
             "api_key": self.running.api_key,
             "binding_id": BINDING_ID,
-            "subscription_id": SUBSCRIPTION_ID,
+            "subscription_id": self.subscription_id,
             "spool_dir": str(self.spool),
             # A busy machine may need longer than the two seconds that a service is given.
             "shutdown_seconds": "60",
@@ -105,7 +107,7 @@ class LiveMart:
     def _get(self, path: str, **query: Any) -> bytes:
         answer = requests.get(
             f"{self.running.url}/v1/data_marts/{DATA_MART_ID}/{path}",
-            params={"subscription_id": SUBSCRIPTION_ID, **query},
+            params={"subscription_id": self.subscription_id, **query},
             headers={"Authorization": f"Bearer {self.running.token()}"},
             timeout=60,
         )

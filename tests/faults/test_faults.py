@@ -70,6 +70,11 @@ import pytest
 import requests
 from grpc import StatusCode
 
+from collector.hop import killed
+from collector.pipeline import pipeline
+from collector.real import AGENT
+from collector.replaying import python_service
+from examples.payloads import read_payloads
 from faults import golden, resolver, soak
 from faults.certificates import Authority
 from faults.disks import after_power_loss, fill, installed, needed, small_disk
@@ -88,6 +93,7 @@ from scorespan.settings import Settings
 from scorespan.testing import Answer
 
 DOWN = Answer(503)
+SERVICE = "service"
 TESTS = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.timeout(sized(300, 7200))
@@ -813,6 +819,53 @@ def test_row_39_spool_of_another_version(oracle, mart, version):
     for scoring_id, body in left.waiting.items():
         assert orjson.dumps(mart.stored[scoring_id]["request"]) == body.encode()
     assert [decode(letter.entry).key for letter in oracle.dead_letters()] == list(left.dead)
+
+
+def test_row_40_each_hop_is_gone_for_a_while(tmp_path):
+    """Whichever of Collector, receiver and mart is killed for a while: lost is what is named."""
+    records = [*read_payloads().values()]
+    with (
+        pipeline(tmp_path, (SERVICE,)) as whole,
+        python_service(tmp_path / SERVICE, whole.collector.http_url, SERVICE, rate=200) as service,
+    ):
+        for number, hop in enumerate((whole.collector, whole.receiver, whole.mart)):
+            service.feed(records[number * 300 : (number + 1) * 300])
+            service.wait_for(number * 300 + 100)
+            with killed(hop):
+                pause(sized(1.5, 60))
+        service.finish(300)
+        # In the soak the Collector is gone for longer than the exporter before it has patience.
+        whole.wait_for_all(service, lost=sized(0, 300))
+        assert whole.named() == whole.lost(service)
+
+
+def test_row_40_hop_that_says_yes_too_early(tmp_path):
+    """What a Collector with a queue in memory loses is named by producer and number, exactly."""
+    records = [*read_payloads().values()]
+    careless = tmp_path / "careless.yaml"
+    agent = AGENT.read_text()
+    careless.write_text(agent.replace("      storage: file_storage/scorings\n", ""))
+    assert careless.read_text() != agent
+    with (
+        pipeline(tmp_path, (SERVICE,), config=careless) as whole,
+        python_service(tmp_path / SERVICE, whole.collector.http_url, SERVICE, rate=500) as service,
+    ):
+        service.feed(records[:200])
+        wait_until(lambda: len(whole.ids(SERVICE)) == 200, "the first 200")
+        with killed(whole.receiver):
+            service.feed(records[200:500])
+            wait_until(
+                lambda: whole.collector.metric("otelcol_receiver_accepted_spans_total") == 500,
+                "the Collector's yes",
+            )
+            whole.collector.kill()
+        whole.collector.start()
+        service.feed(records[500:700])
+        service.finish()
+        wait_until(lambda: len(whole.ids(SERVICE)) >= 400, "the last 200")
+        lost = whole.lost(service)
+        assert {number for _, number in lost} == set(range(201, 501))
+        assert whole.named() == lost
 
 
 def test_row_43_soak(tmp_path):
