@@ -9,6 +9,7 @@ import click
 import scorespan as package
 from scorespan.cli.demo import demo
 from scorespan.cli.mart import mart
+from scorespan.cli.receive import receive
 from scorespan.cli.reconcile import reconcile
 from scorespan.cli.spool import spool
 from scorespan.cli.table import table
@@ -31,5 +32,5 @@ def scorespan() -> None:
     """Payload logging for machine-learning models over OpenTelemetry."""
 
 
-for _command in (demo, mart, reconcile, spool, table):
+for _command in (demo, mart, receive, reconcile, spool, table):
     scorespan.add_command(_command)

@@ -1,0 +1,158 @@
+"""The server: one receiver process, an intake behind both doors, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+
+from scorespan.intake import Intake
+from scorespan.receiver.access import Access
+from scorespan.receiver.connection import ReceiverProtocol
+from scorespan.receiver.ending import ANSWER_SECONDS, LINGER_SECONDS, Ending
+from scorespan.receiver.grpc import make_server
+from scorespan.receiver.http import create_app
+from scorespan.receiver.memory import Memory
+from scorespan.receiver.plan import Doors
+from scorespan.receiver.reception import Reception
+from scorespan.settings import Settings
+
+# Longer than the idle time after which clients drop a connection themselves, so that none sends
+# into one that is just being closed.
+_KEEP_ALIVE_SECONDS = 120
+_POLL_SECONDS = 0.02
+
+_logger = logging.getLogger("scorespan")
+
+
+def serve(settings: Settings, doors: Doors, on_listening: Callable[[Doors], None]) -> None:
+    """Run a receiver in this process until SIGTERM or SIGINT; called by the main thread, once.
+
+    Args:
+        settings: `durable`; the spool is opened before anything listens.
+        doors: where to listen; port 0 is any free one.
+        on_listening: called once, with the addresses, when requests are taken.
+
+    Raises:
+        SettingsError: a setting or the spool root cannot be used.
+        SpoolError: the spool cannot be opened.
+        OSError: an address or a certificate cannot be used, or the disk fails.
+    """
+    ending = Ending(settings.shutdown_seconds)
+    with doors.http.bind() as listener:
+        grpc = doors.grpc
+        if grpc is not None:
+            # Where that fails it is told in our words; the library prints its own.
+            with grpc.bind() as probe:
+                grpc = replace(grpc.of(probe), port=grpc.port)
+        run(settings, listener, Doors(doors.http.of(listener), grpc), ending, on_listening)
+
+
+def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
+    settings: Settings,
+    listener: socket.socket,
+    doors: Doors,
+    ending: Ending,
+    on_listening: Callable[[Doors], None],
+    *,
+    shared: bool = False,
+) -> None:
+    """Run intake and doors until the process is told to stop; see `serve`.
+
+    Args:
+        settings: as `serve` takes them.
+        listener: bound to the address of the HTTP door.
+        doors: the addresses; of the port of the gRPC door others than 0 where it is shared.
+        ending: says when to stop.
+        on_listening: as `serve` takes it.
+        shared: whether other processes have the address of the gRPC door as well.
+    """
+    intake = Intake(settings)
+    intake.open()
+    try:
+        reception = Reception(intake)
+        reception.report()
+        access, memory = Access(settings.receiver_token), Memory()
+        config = _config(create_app(reception, access, memory), doors)
+        with ExitStack() as stack:
+            server = _HttpServer(config)
+            if doors.grpc is not None:
+                grpc, port = make_server(reception, access, memory, doors.grpc, shared=shared)
+                doors = doors._replace(grpc=replace(doors.grpc, port=port))
+                server.on_closed = lambda: grpc.stop(ANSWER_SECONDS)
+                stack.callback(lambda: grpc.stop(ANSWER_SECONDS).wait(ANSWER_SECONDS))
+                grpc.start()
+            server.on_listening = lambda: on_listening(doors)
+
+            def stop() -> None:
+                reception.stop()
+                server.should_exit = True
+
+            ending.then(stop)
+            asyncio.run(server.serve(sockets=[listener]))
+    finally:
+        intake.close()
+
+
+def _config(app: Any, doors: Doors) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=ReceiverProtocol,
+        ws="none",
+        ssl_certfile=doors.http.certificate,
+        ssl_keyfile=doors.http.certificate_key,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+    )
+    config.load()  # a certificate that cannot be used is told before a door opens
+    return config
+
+
+class _HttpServer(uvicorn.Server):
+    """The HTTP door: says when it listens, leaves signals to the ending, and closes in order."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.on_listening: Callable[[], None] = lambda: None
+        self.on_closed: Callable[[], object] = lambda: None
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody in; answer what is under way; tell what comes on open connections to leave."""
+        _logger.info("stopping: requests under way are answered")
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        self.on_closed()
+        await self._parted(LINGER_SECONDS)
+        for connection in self._connections():
+            connection.shutdown()
+        await self._parted(ANSWER_SECONDS)
+        for connection in self._connections():
+            connection.transport.abort()
+
+    async def _parted(self, seconds: float) -> None:
+        """Wait until no connection is left, at most so long."""
+        until = time.monotonic() + seconds
+        while self._connections() and time.monotonic() < until:  # noqa: ASYNC110 - no one tells
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _connections(self) -> list[Any]:
+        return list(self.server_state.connections)
