@@ -9,7 +9,7 @@ import time
 class _OneLine(logging.Formatter):
     """Time in UTC, level, process and text; what has several lines is joined to one."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__(
