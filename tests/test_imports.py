@@ -78,6 +78,7 @@ FENCES: dict[str, set[str]] = {
     "urllib3": {"delivery"},  # its errors and socket options; requests brings it
     "fastapi": {"mart", "receiver"},
     "starlette": {"mart", "receiver"},
+    "httptools": {"receiver"},
     "uvicorn": {"cli.demo", "mart", "receiver"},  # the demo asks whether it is there
     "sqlalchemy": {"mart"},
     "alembic": {"mart"},

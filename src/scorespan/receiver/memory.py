@@ -17,9 +17,15 @@ WIRE_BYTES = 64 * 1024 * 1024
 DECOMPRESSED_BYTES = 256 * 1024 * 1024
 """The most bytes of a request after decompression; more is answered with 413."""
 
-_BUDGET_BYTES = 192 * 1024 * 1024
-_LARGE_BYTES = 16 * 1024 * 1024
+_BUDGET_BYTES = 256 * 1024 * 1024
+_LARGE_BYTES = 64 * 1024 * 1024
 _AGAIN_SECONDS = 1
+_PARSED_PART = 4
+
+
+def to_read(size: int) -> int:
+    """What it takes to read a body of so many bytes, itself included: an estimate."""
+    return size * (1 + _PARSED_PART)
 
 
 class Share:

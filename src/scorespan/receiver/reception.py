@@ -15,7 +15,6 @@ scorespan.receiver.spans    counter {span}    of the requests taken, by `kind`: 
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -65,21 +64,12 @@ class Reception:
     Args:
         intake: where the spans go; its settings say `durable`.
         log: where faults are reported.
-        clock: seconds, for how long a fault of the disk is remembered.
     """
 
-    def __init__(
-        self,
-        intake: Intake,
-        *,
-        log: RepeatedLog | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, intake: Intake, *, log: RepeatedLog | None = None) -> None:
         self._intake = intake
         self._log = log or RepeatedLog()
-        self._clock = clock
         self._stopping = False
-        self._fault: tuple[float, str] | None = None
         self._lock = threading.Lock()
         self.requests: Counter[str] = Counter()
         self.spans: Counter[str] = Counter()
@@ -100,7 +90,6 @@ class Reception:
             raise
         taken = Taken(len(found.spans), found.others, found.unreadable, found.why)
         with self._lock:
-            self._fault = None
             self.requests["taken"] += 1
             self.spans["scoring"] += taken.scorings - taken.unreadable
             self.spans["unreadable"] += taken.unreadable
@@ -120,12 +109,7 @@ class Reception:
 
     def not_ready(self) -> str | None:
         """Why requests would be refused now; None: ready. Touches no disk."""
-        if self._stopping:
-            return "the receiver is stopping"
-        fault = self._fault
-        if fault is not None and self._clock() < fault[0]:
-            return fault[1]
-        return None
+        return "the receiver is stopping" if self._stopping else self._intake.not_ready()
 
     def stop(self) -> None:
         """Refuse what comes from now on. Idempotent."""
@@ -179,6 +163,4 @@ class Reception:
 
     def _not_kept(self, key: str, error: SpoolError, seconds: int) -> ReceiverError:
         self._log.warning(f"receiver {key}", "requests are refused: %s", error)
-        # Until the next try: a door that is said not to be ready may get no request that clears it.
-        self._fault = (self._clock() + seconds, str(error))
         return ReceiverError(503, str(error), retry_after=seconds)
