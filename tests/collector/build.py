@@ -30,9 +30,10 @@ class CannotBuildError(Exception):
 
 def program() -> Path:
     """Where the Collector of this `builder.yaml` lies once it is built."""
-    components = (CONFIGURATIONS / "builder.yaml").read_bytes()
+    components = re.sub(r"^ *#.*\n", "", _text(), flags=re.MULTILINE)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorespan"
-    return cache / f"collector-{hashlib.sha256(components).hexdigest()[:12]}" / _setting("name")
+    name = hashlib.sha256(components.encode()).hexdigest()[:12]
+    return cache / f"collector-{name}" / _setting("name")
 
 
 def build() -> Path:
@@ -66,9 +67,8 @@ def _build_in(folder: Path) -> None:
     _say(f"building the OpenTelemetry Collector {version}, once; it takes minutes")
     environment = {**os.environ, **_ENVIRONMENT, "GOBIN": str(folder / "bin")}
     sources = folder / "sources"
-    text = (CONFIGURATIONS / "builder.yaml").read_text()
     wanted = folder / "builder.yaml"
-    wanted.write_text(text.replace(_setting("output_path"), str(sources)))
+    wanted.write_text(_text().replace(_setting("output_path"), str(sources)))
     _run(["go", "install", f"{_BUILDER}@v{version}"], environment)
     _run([str(folder / "bin" / "builder"), f"--config={wanted}"], environment)
     (sources / _setting("name")).rename(folder / _setting("name"))
@@ -76,10 +76,12 @@ def _build_in(folder: Path) -> None:
 
 def _setting(name: str) -> str:
     """A setting of `dist` in `builder.yaml`, which has no second one of that name."""
-    (value,) = re.findall(
-        rf"^  {name}: (.+)$", (CONFIGURATIONS / "builder.yaml").read_text(), re.MULTILINE
-    )
+    (value,) = re.findall(rf"^  {name}: (.+)$", _text(), re.MULTILINE)
     return value
+
+
+def _text() -> str:
+    return (CONFIGURATIONS / "builder.yaml").read_text()
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
