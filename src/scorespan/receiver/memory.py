@@ -80,19 +80,20 @@ class Memory:
     def change(self, share: Share, size: int) -> None:
         """Let a share hold `size` bytes; see `Share.hold`."""
         with self._lock:
-            if size > self._large:
-                if self._large_one not in {None, share}:
+            if share is self._large_one:
+                # It stays the large one to its end: what it gives back may be another's by now.
+                if not size:
+                    self._large_one = None
+            elif size > self._large:
+                if self._large_one is not None:
                     raise _no_room("another large request is being read")
-                held = self.held if self._large_one is share else self.held - share.held
                 self._large_one = share
+                self.held -= share.held
             else:
-                mine = 0 if self._large_one is share else share.held
-                held = self.held - mine + size
+                held = self.held - share.held + size
                 if held > self._budget and size > share.held:
                     raise _no_room("the requests being read leave no room")
-                if self._large_one is share:
-                    self._large_one = None
-            self.held = held
+                self.held = held
             share.held = size
 
 
