@@ -14,6 +14,7 @@ from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.client import MartClient
 from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.settle import STATUS_FILE
+from scorespan.intake import Intake
 from scorespan.reconcile import Report, Window, reconcile
 from scorespan.settings import Settings
 from scorespan.spool.frames import FRAME_MAGIC, HEAD_SIZE
@@ -63,6 +64,17 @@ class World:
         (spool.path / STATUS_FILE).write_bytes(checked_line(status))
         return spool.path
 
+    def receive(self, *spans: ScoringSpan, root: Path | None = None) -> None:
+        """Take spans as a receiver does, in this root or another one, and deliver them."""
+        more = {"data_mart_kind": "scorespan", "spool_dir": str(root or self.root)}
+        intake = Intake(Settings.load({**self.live.settings, **more, "sync": "durable"}, {}))
+        intake.open()
+        try:
+            intake.accept_all(spans)
+            assert intake.flush(60)
+        finally:
+            intake.close()
+
     def cut_out(self, directory: Path, chance: random.Random, count: int) -> set[int]:
         """Splice whole entries out of the segments of a directory; the numbers that they had."""
         gone: set[int] = set()
@@ -103,9 +115,10 @@ class World:
         window: Window | None = None,
         patience: float = 60,
         on_step: Callable[[str], None] = lambda _: None,
+        wait: Callable[[float], None] = lambda _: None,
         **settings: Any,
     ) -> Report:
-        """What reconcile says."""
+        """What reconcile says; what is outstanding costs all of the patience."""
         given = {**self.live.settings, "data_mart_kind": "scorespan", **settings}
         client = MartClient(Settings.load(given, {}))
         try:
@@ -116,7 +129,7 @@ class World:
                 window=window,
                 patience=patience,
                 on_step=on_step,
-                wait=lambda _: None,
+                wait=wait,
             )
         finally:
             client.close()

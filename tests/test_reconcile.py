@@ -64,9 +64,10 @@ def item(number: int, outcome: str) -> LedgerItem:
     return LedgerItem(outcome, "s", "d", "p", number, f"id-{number}", number)
 
 
-def write_ledger(root: Path, *items: LedgerItem, scored: int = 0) -> None:
-    """A ledger file with these items."""
-    ledger = Ledger(root / "ledger", str(len(list((root / "ledger").iterdir()))))
+def write_ledger(root: Path, *items: LedgerItem, scored: int = 0, producer_id: str = "p") -> None:
+    """A ledger file with these items, of a process that numbered as this producer."""
+    name = str(len(list((root / "ledger").iterdir())))
+    ledger = Ledger(root / "ledger", name, producer_id=producer_id)
     ledger.append(items)
     ledger.append_scored("p", scored)
     ledger.close()
@@ -135,6 +136,7 @@ def test_a_number_that_is_nowhere_is_missing_and_named(root: Path):
 
 def test_an_entry_cut_out_of_a_segment_is_named(root: Path):
     """Damage in the spool becomes a name in the account."""
+    write_ledger(root)
     spool = fill_spool(root, span(1), span(2), span(3))
     spool.abandon()
     (segment,) = segments_of(spool.path)

@@ -78,6 +78,45 @@ def test_json_has_every_name(world: World):
     assert sum(place["missing"] for place in known["places"]) == 150
 
 
+def test_what_is_outstanding_ends_with_1_and_is_told_apart(world: World):
+    """It came through a Collector, where it may still be: the answer is not "nothing"."""
+    world.receive(*(world.span("far", number) for number in (1, 4, 5, 7)))
+    shown = run(world)
+    assert shown.exit_code == 1
+    assert shown.output.splitlines()[0] == (
+        "3 records are outstanding, on the way or lost: 7 scored = 4 stored + 3 outstanding"
+    )
+    assert "have come (3)\n  producer far: 2 to 3, 6\n" in shown.output
+    assert "\n+ outstanding" in shown.output
+    assert "may wait in the application or a Collector" in shown.output
+    assert "missing" not in shown.output
+
+
+def test_a_root_alone_calls_nothing_of_others_missing(world: World):
+    """`spool status` asks no data mart, which may have it from another receiver."""
+    world.receive(*(world.span("far", number) for number in (1, 4, 5, 7)))
+    command = ["spool", "status", "--dir", str(world.root)]
+    shown = CliRunner().invoke(scorespan, command, env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert "have not come here, though higher ones have: 3, of 1;" in shown.output
+    known = json.loads(CliRunner().invoke(scorespan, [*command, "--json"]).output)
+    assert (known["scored"], known["missing"], known["outstanding"]) == (4, 0, 3)
+
+
+def test_what_came_twice_is_told_by_name(world: World):
+    """Without numbers, the copies have one each here, and one of them in the data mart."""
+    span = world.span("far", 1)._replace(producer_id=None, sequence=None)
+    world.receive(span)
+    world.receive(span)
+    done = run(world)
+    assert done.exit_code == 0
+    assert done.output.splitlines()[0] == "nothing is missing: 1 scored = 1 stored"
+    assert "are counted once (1)\n  far-1  live-model / deployment" in done.output
+    assert [one["scoring_id"] for one in json.loads(run(world, "--json").output)["repeated"]] == [
+        "far-1"
+    ]
+
+
 def test_since_and_until_choose_by_scoring_timestamp(world: World):
     """A record outside is neither counted nor missed."""
     world.put("p", range(1, 21))

@@ -10,13 +10,16 @@ from scorespan.cli.plain import plain
 from scorespan.reconcile import TERMS, Account, Place
 
 
-def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) -> Table:
+def account_table(
+    account: Account, *, lost: Mapping[Place, int] | None = None, outstanding: int = 0
+) -> Table:
     """The terms of the account: one line each, one column for each subscription and deployment.
 
     Args:
         account: the account.
         lost: records by place that are missing though something is known of them; None: those
             whose letters are.
+        outstanding: how many records are on the way or lost.
     """
     # Where all goes to one data mart, it needs no name.
     routes = account.by_place(routes=True)
@@ -38,13 +41,16 @@ def account_table(account: Account, *, lost: Mapping[Place, int] | None = None) 
         drawn.add_column(name, justify="right")
     drawn.add_column("all", justify="right", vertical="bottom")
     scored = (sum(terms.values()) + lost.get(place, 0) for place, terms in places.items())
-    drawn.add_row("  scored", *map(_shown, scored), _shown(sum(totals.values()) + missing))
+    everything = sum(totals.values()) + missing + outstanding
+    drawn.add_row("  scored", *map(_shown, scored), _shown(everything))
     for sign, term in zip("=+++++", TERMS, strict=True):
         counts = (terms[term] for terms in places.values())
         drawn.add_row(f"{sign} {term}", *map(_shown, counts), _shown(totals[term]))
     if missing:
         cells = (_shown(lost[place]) if place in lost else "" for place in places)
         drawn.add_row("+ missing", *cells, _shown(missing), style="red")
+    if outstanding:
+        drawn.add_row("+ outstanding", *("" for _ in places), _shown(outstanding), style="red")
     return drawn
 
 

@@ -59,6 +59,11 @@ def _missing(report: Report) -> Iterator[Section]:
         "missing at the end: counted by the producer above everything that is known of it",
         report.trailing,
     )
+    yield _gaps(
+        "outstanding, on the way or lost: producers elsewhere gave these numbers, and higher ones"
+        " have come",
+        report.account.outstanding,
+    )
 
 
 def letter_sections(account: Account) -> Iterator[Section]:
@@ -91,11 +96,28 @@ def nameless_notes(account: Account) -> Iterator[str]:
         )
 
 
+def outstanding_notes(account: Account) -> Iterator[str]:
+    """What is told of numbers that have not come to a root, before the data mart is asked."""
+    if account.outstanding:
+        count = sum(gap.size for gap in account.outstanding)
+        producers = len({gap.producer_id for gap in account.outstanding})
+        yield (
+            f"numbers of producers elsewhere that have not come here, though higher ones have:"
+            f" {count:,}, of {producers:,}; whether the data mart has them, scorespan reconcile"
+            " says"
+        )
+
+
 def _beside(report: Report, *, dated: bool) -> Iterator[Section]:
     """What is not missing, and an auditor wants to know."""
     yield _gaps(
         "not judged: numbers that are nowhere yet, of processes that live and do not move",
         report.held,
+    )
+    yield Section(
+        "sent twice: numbers of records that are known under another number, and are counted once",
+        len(report.repeated),
+        [_lost(one) for one in report.repeated],
     )
     yield Section(
         "twice in the data mart, which does not know one record from another",
@@ -131,9 +153,21 @@ def _notes(report: Report, *, dated: bool) -> Iterator[str]:
             f"{report.unexpected:,} stored by the data mart's word alone: the ledger had not"
             " written them down when it was read, or has lost them"
         )
+    if report.by_others:
+        yield (
+            f"{report.by_others:,} of producers elsewhere stored by the data mart's word: they came"
+            " by way of other spool roots"
+        )
+    if report.outstanding:
+        yield (
+            "what is outstanding may wait in the application or a Collector, or stand in another"
+            " receiver's spool or dead letters: lost is what stays outstanding for every receiver"
+        )
+        if report.kind == "openscale":
+            yield "this data mart shows no numbers: what others delivered is outstanding here, too"
     if report.account.cut:
         yield f"{report.account.cut:,} ledger lines cannot be read, cut by a crash or damaged"
-    if dated and (report.unnamed or report.gaps or report.trailing):
+    if dated and (report.unnamed or report.gaps or report.trailing or report.outstanding):
         yield "numbers without a name have no time: they are told whatever time is asked for"
 
 

@@ -41,7 +41,11 @@ def reconcile(
     variables; processes may go on scoring. --since and --until choose by scoring timestamp;
     numbers of which nothing is known have none, and are always told.
 
-    Exits with 0 when nothing is missing, 1 when something is, 2 when that could not be found out.
+    What came through a Collector has numbers of producers elsewhere. Where higher ones have come,
+    one that neither this machine nor the data mart knows is outstanding: on the way, or lost.
+
+    Exits with 0 when nothing is missing, 1 when something is missing or outstanding, 2 when that
+    could not be found out.
     """
     from scorespan.delivery.client import MartClient
     from scorespan.errors import DeliveryError, SettingsError
@@ -114,11 +118,12 @@ def _print(
     asked += [f"scored until {_text(until)}"] if until is not None else []
     console.print(plain(", ".join(asked)), soft_wrap=True)
     console.print()
-    console.print(account_table(report.account, lost=report.missing_by_place))
+    lost, outstanding = report.missing_by_place, report.outstanding
+    console.print(account_table(report.account, lost=lost, outstanding=outstanding))
     for section in sections(report, dated=bool(since or until)):
         console.print()
         heading = section.heading + (f" ({section.records:,})" if section.records else "")
-        style = "red" if heading.startswith("missing") else ""
+        style = "red" if heading.startswith(("missing", "outstanding")) else ""
         console.print(Text(heading, style=style), soft_wrap=True)
         for line in section.lines[:SHOWN]:
             console.print(plain(f"  {line}"), soft_wrap=True)

@@ -41,10 +41,12 @@ for _command in (list_letters, show, requeue_letters, export_letters):
 def status(root: Path | None, as_json: bool) -> None:
     """Show every process's directory, dead or alive, and the account.
 
-    Exits with 1 when a record is missing, or a dead letter.
+    Exits with 1 when a record is missing, or a dead letter. What came through a Collector has
+    numbers of producers elsewhere: of theirs, the data mart or other machines may have what is not
+    here, and `scorespan reconcile` says whether anything is missing.
     """
     from scorespan.cli.account import account_table
-    from scorespan.cli.findings import letter_sections, nameless_notes
+    from scorespan.cli.findings import letter_sections, nameless_notes, outstanding_notes
     from scorespan.reconcile import PATIENCE_SECONDS, read_account
 
     root = find_root(root)
@@ -63,6 +65,8 @@ def status(root: Path | None, as_json: bool) -> None:
             "missing_numbers": [gap._asdict() for gap in account.missing],
             **account.letterless.as_dict(),
             "nameless": dict(account.nameless),
+            "outstanding": sum(gap.size for gap in account.outstanding),
+            "outstanding_numbers": [gap._asdict() for gap in account.outstanding],
             "not_judged": [gap._asdict() for gap in account.held],
         }
         click.echo(json.dumps(known))
@@ -76,6 +80,8 @@ def status(root: Path | None, as_json: bool) -> None:
                     console.print(plain(f"{report.name}: {told(report.status)}"), soft_wrap=True)
         console.print(account_table(account))
         for note in nameless_notes(account):
+            console.print(plain(note), soft_wrap=True)
+        for note in outstanding_notes(account):
             console.print(plain(note), soft_wrap=True)
         for section in letter_sections(account):
             _print_section(console, section)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.reader import Entry
 
 _MINUTE_NS = 60_000_000_000
+# Applications may call their producers what they like, `pod/7` too.
+_PLACE = re.compile(r"w-[^/]+/[0-9]+")
 
 
 class Ready(NamedTuple):
@@ -89,7 +92,7 @@ def nameless_span(segment: Path, sequence: int) -> ScoringSpan:
 
 def is_place(producer_id: str) -> bool:
     """Whether a producer's id is the place of an entry that is no span; it gives no numbers."""
-    return "/" in producer_id
+    return _PLACE.fullmatch(producer_id) is not None
 
 
 def ledger_item(span: ScoringSpan, outcome: str) -> LedgerItem:

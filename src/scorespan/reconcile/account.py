@@ -3,11 +3,14 @@
 `scored = stored + waiting + dead-lettered + withheld + refused + switched off`
 
 "Scored" is what the producers counted; the other terms are what ledger and spool know by name. A
-number that a producer gave and that neither knows is missing, and named.
+number that a producer gave and that neither knows is missing, and named. Producers that count
+elsewhere, and send through a Collector, are another matter: what this root has not got of theirs
+may be on its way, or with another root. It is outstanding, and not in the sum of a root.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +52,7 @@ class Account:
         letterless: dead letters that are not there; they are in no term.
         nameless: entries that are no spans and say no name, by outcome; they are in no term, and
             what the producers counted of them is missing.
+        outstanding: numbers of producers elsewhere that have not come, though higher ones have.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -58,6 +62,7 @@ class Account:
     held: list[Gap] = field(default_factory=list)
     letterless: Letterless = field(default_factory=Letterless)
     nameless: Mapping[str, int] = field(default_factory=dict)
+    outstanding: list[Gap] = field(default_factory=list)
 
     @classmethod
     def of(cls, items: Iterable[LedgerItem]) -> Account:
@@ -79,7 +84,10 @@ class Account:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing: no record, and no letter of a damaged stretch."""
+        """Whether nothing is missing: no record, and no letter of a damaged stretch.
+
+        Of what is outstanding a root alone cannot tell.
+        """
         return not self.missing_count and not self.letterless.places
 
     @property
@@ -161,7 +169,7 @@ def read_account(root: Path, *, names: bool = True, patience: float = 0.0) -> Ac
     """The account of a spool root; processes may be running.
 
     A number that seems to be missing is looked for once more: a caller may just have been between
-    its number and its put.
+    its number and its put. What is outstanding is not: another root may have it.
 
     Args:
         root: the spool root.
@@ -171,7 +179,9 @@ def read_account(root: Path, *, names: bool = True, patience: float = 0.0) -> Ac
     tally = Tally(unknown_route=only_route(root), names=names)
     reader = RootReader(root, tally)
     reader.read()
-    gaps = Gaps(tally, tally.sources())
+    sources = tally.sources()
+    gaps = Gaps(tally, filter(tally.is_own, sources))
+    elsewhere = Gaps(tally, itertools.filterfalse(tally.is_own, sources))
     held = look_again(reader, gaps, patience=patience) if gaps else []
     reports = [report_of(path, *waiting) for path, waiting in reader.waiting.items()]
     return Account(
@@ -181,4 +191,5 @@ def read_account(root: Path, *, names: bool = True, patience: float = 0.0) -> Ac
         held=held,
         letterless=find_letterless(root, tally),
         nameless=nameless_of(tally),
+        outstanding=[*elsewhere.outstanding()],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,6 +15,7 @@ from scorespan.reconcile.window import Window
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ledger import STORED
 from scorespan.spool.ledger_files import Records, ledger_files, locked, read_ledger
+from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import Route
 
 
@@ -27,6 +28,7 @@ class Findings(NamedTuple):
     doubled: list[Doubled]
     conflicts: list[Conflict]
     others: list[Other]
+    repeated: list[Lost]
 
 
 class Side(Protocol):
@@ -39,8 +41,18 @@ class Side(Protocol):
             DeliveryError: it did not answer as one.
         """
 
-    def find(self) -> Findings:
+    def look(self, wanted: Mapping[Source, Ranges]) -> None:
+        """Look for numbers that are nowhere else.
+
+        Raises:
+            DeliveryError: it did not answer as one.
+        """
+
+    def find(self, wanted: Mapping[Source, Ranges]) -> Findings:
         """Look for what it should have and has not shown.
+
+        Args:
+            wanted: numbers that are nowhere else still.
 
         Raises:
             DeliveryError: it did not answer as one.

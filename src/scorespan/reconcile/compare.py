@@ -28,7 +28,7 @@ from scorespan.spool.counts import Source
 from scorespan.spool.root import Route
 
 PATIENCE_SECONDS = 10.0
-"""How long a living process is given to write its status again."""
+"""How long a living process is given to write its status again, and senders to get in order."""
 
 
 def reconcile(  # noqa: PLR0913 - time and waiting are parameters
@@ -52,7 +52,8 @@ def reconcile(  # noqa: PLR0913 - time and waiting are parameters
         client: the data mart; used by one thread at a time.
         route: what of the root goes there.
         window: what to compare by name; all of it where it is None.
-        patience: seconds to wait for living processes whose numbers are open.
+        patience: seconds to wait for living processes whose numbers are open, and for open numbers
+            that come from elsewhere, as they come in any order.
         on_step: told what is done now.
         on_read: told how many records of the data mart were read since the last time.
         wait: waits so many seconds.
@@ -79,9 +80,14 @@ def reconcile(  # noqa: PLR0913 - time and waiting are parameters
     side.walk()
     gaps = Gaps(tally, asked.sources().values())
     on_step("looking for open numbers once more")
-    held = look_again(reader, gaps, patience=patience, wait=wait, clock=clock) if gaps else []
+    held = (
+        look_again(reader, gaps, patience=patience, beyond=side.look, wait=wait, clock=clock)
+        if gaps
+        else []
+    )
     on_step("comparing with the data mart")
-    found = side.find()
+    found = side.find(gaps.wanted)
+    gaps.drop_known(tally)
     _take_away(asked, found)
     letterless = find_letterless(root, tally, route=route, window=asked.window)
     return Report(
@@ -93,19 +99,21 @@ def reconcile(  # noqa: PLR0913 - time and waiting are parameters
             asked.concerns,
             letterless=letterless,
             nameless=nameless_of(tally, lambda one: one == route),
+            outstanding=[*gaps.outstanding()],
         ),
         gaps=[*gaps.left(trailing=False)],
         trailing=[*gaps.left(trailing=True)],
         held=held,
         unexpected=tally.unexpected,
+        by_others=tally.by_others,
         elsewhere=_elsewhere(asked),
         **found._asdict(),
     )
 
 
 def _take_away(asked: Asked, found: Findings) -> None:
-    """What is missing is stored no more."""
-    for lost in found.lost:
+    """What is missing is stored no more, and what came twice is counted once."""
+    for lost in (*found.lost, *found.repeated):
         asked.tally.take_away(Source(asked.route, lost.producer_id), lost.number, lost.number)
     for gap in found.unnamed:
         asked.tally.take_away(Source(asked.route, gap.producer_id), gap.first, gap.last)

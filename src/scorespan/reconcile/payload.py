@@ -57,6 +57,7 @@ class Payload:
         self._client = client
         self._on_read = on_read
         self._wait = wait
+        self._tail: str | None = None
 
     def records(self, subscription_id: str | None = None) -> Iterator[MartRecord]:
         """Every record of our own data mart, in the order they were stored.
@@ -66,8 +67,20 @@ class Payload:
         Raises:
             DeliveryError: the mart did not answer as ours does.
         """
-        after: str | None = None
+        return self._records(subscription_id, None)
+
+    def newest(self) -> Iterator[MartRecord]:
+        """The last page of the walk before this one, and all that has been stored since.
+
+        Raises:
+            DeliveryError: the mart did not answer as ours does.
+        """
+        return self._records(None, self._tail)
+
+    def _records(self, subscription_id: str | None, after: str | None) -> Iterator[MartRecord]:
         while True:
+            if subscription_id is None:
+                self._tail = after
             page = self._get(
                 "/scoring_payloads",
                 subscription_id=subscription_id,

@@ -108,7 +108,9 @@ class RootReader:
             # Once it has ended, what brought numbers is among those that it counted.
             counted = counted_by(read_status(directory), ended=True)
             for producer_id in {head.producer_id, *(producer_id for producer_id, _ in counted)}:
-                self.alive[self.tally.source(head.route, producer_id)] = Living(path, directory)
+                source = self.tally.source(head.route, producer_id)
+                self.tally.add_scored(source, 0)
+                self.alive[source] = Living(path, directory)
 
 
 def only_route(root: Path) -> Route | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from scorespan.reconcile.asked import Asked, Findings
 from scorespan.reconcile.gaps import Gap, Lost
@@ -15,7 +16,8 @@ from scorespan.spool.ranges import Ranges
 class RecordsSide:
     """Compares by producer and number, and the scoring id of each; then once more by id alone.
 
-    The second walk is made only where something seems to be missing.
+    The second walk is made only where something seems to be missing. A record that was sent twice
+    and got a number each time is there under one of them: the other one is no record.
     """
 
     def __init__(self, asked: Asked, payload: Payload) -> None:
@@ -37,8 +39,16 @@ class RecordsSide:
             if producer is not None and number is not None and number > 0:
                 self._others.setdefault(producer, Ranges()).add(number, number)
 
-    def find(self) -> Findings:
-        """Walk once more for what the ledger calls stored and the first walk has not met."""
+    def look(self, wanted: Mapping[Source, Ranges]) -> None:
+        """Look for numbers among what the mart has stored since the last walk."""
+        for record in self._payload.newest():
+            self._add_wanted(record, wanted)
+
+    def find(self, wanted: Mapping[Source, Ranges]) -> Findings:
+        """Walk once more for what the first walk has not met.
+
+        That is what the ledger calls stored, and what comes from elsewhere and is wanted still.
+        """
         asked, tally = self._asked, self._asked.tally
         sought = {
             (source, number): spot
@@ -48,30 +58,46 @@ class RecordsSide:
         ids: dict[tuple[Source, int], str] = {}
         if sought or self._stretches():
             ids = {(source, number): found for source, number, _, found in asked.sought()}
-            self._walk_again(sought, ids)
-        lost = [
-            Lost(spot, ids.get(name), name[0].producer_id, name[1])
-            for name, spot in sought.items()
-            if tally.is_sought(*name)
-        ]
+        shown: set[tuple[str, str]] = set()
+        if sought or self._stretches() or wanted:
+            shown = self._walk_again(sought, ids, wanted)
+        lost, repeated = [], []
+        for (source, number), spot in sought.items():
+            if tally.is_sought(source, number):
+                scoring_id = ids.get((source, number))
+                name = Lost(spot, scoring_id, source.producer_id, number)
+                record = (spot.subscription_id, scoring_id or "")
+                if record in shown:
+                    repeated.append(name)
+                else:
+                    lost.append(name)
+                if scoring_id is not None:
+                    shown.add(record)
         unnamed = [
             Gap(source.producer_id, *stretch)
             for source, stretches in self._stretches().items()
             for stretch in stretches
         ]
-        return Findings(lost, unnamed, [], [], self._payload.conflicts(), self._other_producers())
+        conflicts = self._payload.conflicts()
+        return Findings(lost, unnamed, [], [], conflicts, self._other_producers(), repeated)
 
     def _walk_again(
-        self, sought: dict[tuple[Source, int], Spot], ids: dict[tuple[Source, int], str]
-    ) -> None:
-        by_id: dict[tuple[str, str], list[tuple[Source, int]]] = {}
-        for name, scoring_id in ids.items():
-            if name in sought:
-                by_id.setdefault((sought[name].subscription_id, scoring_id), []).append(name)
+        self,
+        sought: dict[tuple[Source, int], Spot],
+        ids: dict[tuple[Source, int], str],
+        wanted: Mapping[Source, Ranges],
+    ) -> set[tuple[str, str]]:
+        """Walk once more; says which of the ids the mart has, under whatever number."""
+        records = {
+            (sought[name].subscription_id, scoring_id)
+            for name, scoring_id in ids.items()
+            if name in sought
+        }
+        shown: set[tuple[str, str]] = set()
         tally, sources, stretches = self._asked.tally, self._asked.sources(), self._stretches()
         for record in self._payload.records():
-            for name in by_id.get((record.subscription_id, record.scoring_id), ()):
-                tally.found_by_id(*name)
+            if (record.subscription_id, record.scoring_id) in records:
+                shown.add((record.subscription_id, record.scoring_id))
             producer, number = record.producer_id, record.number
             source = None if producer is None else sources.get(producer)
             if source is None or number is None:
@@ -79,6 +105,13 @@ class RecordsSide:
             # Among what is sought are records that the ledger has only got since the first walk.
             if (source, number) in sought or number in stretches.get(source, ()):
                 tally.add_found(source, number, record.scoring_id, _spot(record))
+            self._add_wanted(record, wanted)
+        return shown
+
+    def _add_wanted(self, record: MartRecord, wanted: Mapping[Source, Ranges]) -> None:
+        source = Source(self._asked.route, record.producer_id or "")
+        if record.number is not None and record.number in wanted.get(source, ()):
+            self._asked.tally.add_found(source, record.number, record.scoring_id, _spot(record))
 
     def _stretches(self) -> dict[Source, Ranges]:
         return {

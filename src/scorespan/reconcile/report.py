@@ -54,6 +54,8 @@ class Report:
         short: towards openscale: the same as `unnamed`, as counts.
         held: numbers of living processes that did not move: nothing can be said of them.
         unexpected: records that count as stored by the data mart's word alone.
+        by_others: the same, of producers elsewhere, who may have sent them to another root.
+        repeated: numbers of records that are known under another number: they were sent twice.
         doubled: records that the data mart has twice.
         conflicts: records that came under the id of another one.
         others: producers of other spool roots.
@@ -74,6 +76,8 @@ class Report:
     conflicts: list[Conflict] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
     elsewhere: dict[Route | None, int] = field(default_factory=dict)
+    by_others: int = 0
+    repeated: list[Lost] = field(default_factory=list)
 
     @property
     def missing(self) -> int:
@@ -84,14 +88,24 @@ class Report:
         return len(self.lost) + sum(gap.size for gap in stretches) + counted + letters
 
     @property
+    def outstanding(self) -> int:
+        """How many records of producers elsewhere are on the way, or lost.
+
+        Such a producer gave their numbers, for higher ones have come, and neither this root nor the
+        data mart knows them: they are in the application's queue, a Collector's, another root's
+        spool or dead letters, or nowhere.
+        """
+        return sum(gap.size for gap in self.account.outstanding)
+
+    @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing: no record, and no letter of a damaged stretch."""
-        return not self.missing and not self.account.letterless.places
+        """Whether nothing is missing or outstanding: no record, no letter of a damaged stretch."""
+        return not (self.missing or self.outstanding or self.account.letterless.places)
 
     @property
     def scored(self) -> int:
         """Records that the producers counted."""
-        return sum(self.account.totals.values()) + self.missing
+        return sum(self.account.totals.values()) + self.missing + self.outstanding
 
     @property
     def missing_by_place(self) -> dict[Place, int]:
@@ -109,14 +123,21 @@ class Report:
         terms = [f"{count:,} {term}" for term, count in self.account.totals.items() if count]
         if self.is_complete:
             said = "nothing is missing"
-        elif not self.missing:
+        elif not self.missing and not self.outstanding:
             said = "no record is missing, and letters of damaged stretches are"
-        elif self.missing == 1:
-            said = "1 record is missing"
         else:
-            said = f"{self.missing:,} records are missing"
+            said = " and ".join(
+                f"{count:,} {'record is' if count == 1 else 'records are'} {word}"
+                for count, word in (
+                    (self.missing, "missing"),
+                    (self.outstanding, "outstanding, on the way or lost"),
+                )
+                if count
+            )
         if self.missing:
             terms.append(f"{self.missing:,} missing")
+        if self.outstanding:
+            terms.append(f"{self.outstanding:,} outstanding")
         return f"{said}: {self.scored:,} scored = {' + '.join(terms) or 0}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,6 +149,7 @@ class Report:
             "scored": self.scored,
             **self.account.totals,
             "missing": self.missing,
+            "outstanding": self.outstanding,
             "places": [
                 {
                     "subscription_id": place.subscription_id,
@@ -144,9 +166,12 @@ class Report:
             "missing_counts": [
                 {**short.spot._asdict(), "count": short.lacking} for short in self.short
             ],
+            "outstanding_numbers": [gap._asdict() for gap in self.account.outstanding],
             "not_judged": [gap._asdict() for gap in self.held],
             "nameless": dict(self.account.nameless),
             "unexpected": self.unexpected,
+            "stored_by_others": self.by_others,
+            "repeated": [name.as_dict() for name in self.repeated],
             "doubled": [doubled._asdict() for doubled in self.doubled],
             "conflicts": [conflict._asdict() for conflict in self.conflicts],
             "other_producers": [other._asdict() for other in self.others],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from scorespan.reconcile.asked import Asked, Findings
 from scorespan.reconcile.gaps import Lost
@@ -15,6 +15,7 @@ from scorespan.reconcile.payload import MartRecord, Payload
 from scorespan.reconcile.report import Doubled, Short
 from scorespan.spool.counts import Source, Spot
 from scorespan.spool.ledger import STORED
+from scorespan.spool.ranges import Ranges
 
 _WALKS = 3
 _SHOWING_SECONDS = 5.0
@@ -39,9 +40,12 @@ class RowsSide:
     def walk(self) -> None:
         """Nothing: the rows say nothing of numbers."""
 
-    def find(self) -> Findings:
+    def look(self, wanted: Mapping[Source, Ranges]) -> None:
+        """Nothing: the same."""
+
+    def find(self, wanted: Mapping[Source, Ranges]) -> Findings:  # noqa: ARG002 - it has no numbers
         """Walk through the table of every subscription that the ledger knows."""
-        found = Findings([], [], [], [], [], [])
+        found = Findings([], [], [], [], [], [], [])
         subscriptions = {
             spot.subscription_id
             for route, outcome, spot, _ in self._asked.tally.totals()
@@ -57,12 +61,16 @@ class RowsSide:
             if spot.subscription_id == subscription_id:
                 sought.setdefault(scoring_id, []).append((source, number, spot))
         walk = self._walked(subscription_id, set(sought))
-        for scoring_id, records in sought.items():
-            for source, number, spot in records:
-                if scoring_id in walk.sought:
-                    found.lost.append(Lost(spot, scoring_id, source.producer_id, number))
-                else:
-                    self._asked.tally.found_by_id(source, number)
+        for scoring_id, ((source, number, spot), *again) in sought.items():
+            if scoring_id in walk.sought:
+                found.lost.append(Lost(spot, scoring_id, source.producer_id, number))
+            else:
+                self._asked.tally.found_by_id(source, number)
+            # Numbers that share an id are one record, which was sent more than once.
+            found.repeated.extend(
+                Lost(its_spot, scoring_id, its_source.producer_id, its_number)
+                for its_source, its_number, its_spot in again
+            )
         found.doubled.extend(
             Doubled(subscription_id, scoring_id, times)
             for scoring_id, times in sorted((walk.doubled or {}).items())

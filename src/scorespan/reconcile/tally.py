@@ -72,10 +72,12 @@ class Tally:
     Attributes:
         unknown_route: as given.
         counted: records whose ids have gone.
-        scored: how far each source had counted itself.
+        scored: how far each source had counted itself; it counts in this root, where all that it
+            numbers comes. Others send from elsewhere, and some of it perhaps to other roots.
         cut: ledger lines that could not be read.
         names: scoring ids, where they are kept.
         unexpected: records that the data mart has and the ledger does not call stored.
+        by_others: the same, of sources that do not count here: other roots sent it.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Tally:
         self.scored: dict[Source, int] = {}
         self.cut = 0
         self.unexpected = 0
+        self.by_others = 0
 
     def source(self, route: Route | None, producer_id: str) -> Source:
         """The source of a route and producer; records without a route have the usual one."""
@@ -102,6 +105,10 @@ class Tally:
     def add_scored(self, source: Source, highest: int) -> None:
         """A source says how far it has counted."""
         self.scored[source] = max(self.scored.get(source, 0), highest)
+
+    def is_own(self, source: Source) -> bool:
+        """Whether a source counts in this root."""
+        return source in self.scored
 
     def add_item(self, route: Route | None, item: LedgerItem, *, damaged: bool = False) -> None:
         """What became of one record, whose name damaged bytes may have given."""
@@ -178,7 +185,7 @@ class Tally:
         if not value:
             if self.counted.find(source, number):
                 return
-            self.unexpected += 1
+            self._add_unexpected(source)
         else:
             strength, its_spot = self._standings[value].strength, self._standings[value].spot
             if strength == _IN_LEDGER:
@@ -186,9 +193,15 @@ class Tally:
                     return
                 spot = its_spot
             elif strength in {_LAST_WORD, _MOVED}:
-                self.unexpected += 1
+                self._add_unexpected(source)
         found = Standing(_IN_MART, STORED, source.route, spot)
         self._put(source, number, self._id(found), scoring_id)
+
+    def _add_unexpected(self, source: Source) -> None:
+        if self.is_own(source):
+            self.unexpected += 1
+        else:
+            self.by_others += 1
 
     def found_by_id(self, source: Source, number: int) -> None:
         """The data mart has the record, though under another number."""

@@ -4,7 +4,8 @@ One file of checked lines in the ledger's folder: a head, then a line for each r
 
     {"counts": 1, "cut": lines that could not be read}
 
-    {"p": producer, "route": [url, data mart id, version], "n": how far it had counted,
+    {"p": producer, "route": [url, data mart id, version],
+     "n": how far it had counted here; -1: it counts elsewhere,
      "ended": {outcome: {"ranges": [[first sequence, last sequence], ...],
                          "places": [[subscription, deployment, [[minute, records], ...]], ...]}}}
 
@@ -27,6 +28,7 @@ from scorespan.spool.ranges import Ranges
 from scorespan.spool.root import Route
 
 FILE = "counts"
+_ELSEWHERE = -1
 
 
 class Source(NamedTuple):
@@ -57,7 +59,7 @@ class Counts:
 
     Attributes:
         ended: what is counted.
-        scored: how far each source had counted itself.
+        scored: how far each source had counted itself; not of those that count elsewhere.
         cut: lines that could not be read.
     """
 
@@ -94,7 +96,8 @@ class Counts:
             for stretch in ended.ranges:
                 kept.ranges.add(*stretch)
             kept.spots.update(ended.spots)
-        self.scored[name] = max(self.scored.get(name, 0), self.scored.pop(source, 0))
+        if source in self.scored:
+            self.scored[name] = max(self.scored.get(name, 0), self.scored.pop(source))
 
     def count(self, line: Line) -> None:
         """Count a line of a ledger file.
@@ -202,7 +205,7 @@ def write_counts(counts: Counts) -> Iterator[bytes]:
             {
                 "p": source.producer_id,
                 "route": None if source.route is None else list(source.route),
-                "n": counts.scored.get(source, 0),
+                "n": counts.scored.get(source, _ELSEWHERE),
                 "ended": {
                     outcome: {"ranges": list(ended.ranges), "places": _places(ended.spots)}
                     for outcome, ended in counts.ended.get(source, {}).items()
@@ -240,4 +243,5 @@ def _take(counts: Counts, found: dict[str, Any]) -> None:
         for outcome, one in found["ended"].items()
     }
     counts.ended[source] = ended
-    counts.scored[source] = int(found["n"])
+    if int(found["n"]) != _ELSEWHERE:
+        counts.scored[source] = int(found["n"])
