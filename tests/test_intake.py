@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from errno import EIO, ENOSPC
 from pathlib import Path
 
 import pytest
 
+from running import wait_until
 from scorespan.conversion.span import ScoringSpan
-from scorespan.errors import SettingsError
+from scorespan.errors import SettingsError, SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
@@ -146,6 +149,155 @@ def test_a_mart_that_hangs_keeps_the_spool_until_it_has_answered(
     delivery._worker._thread.join(30)
     assert directories(tmp_path) == []
     assert read_account(tmp_path).totals["stored"] == 1
+
+
+def durable(mart: ScriptedMart, spool_dir: Path, **more: object) -> Intake:
+    """An intake as a receiver has it."""
+    settings = {**mart.settings, "spool_dir": spool_dir, "sync": "durable", "shutdown_seconds": 0}
+    return Intake(Settings.load({**settings, **more}, {}))
+
+
+def test_all_are_taken_with_their_ids_and_numbers(intake: Intake, scripted_mart: ScriptedMart):
+    """As one by one: what they leave open is filled in, and what they bring is kept."""
+    intake.accept_all([])
+    brought = span(1)._replace(subscription_id="own", producer_id="p", sequence=9)
+    intake.accept_all([brought, span(2), span(3)])
+    assert intake.accept(span(4))
+    assert intake.flush()
+    own, *others = scripted_mart.stored.values()
+    assert own["subscription_id"] == "own"
+    assert (own["scorespan"]["producer"], own["scorespan"]["sequence"]) == ("p", 9)
+    assert [record["scorespan"]["sequence"] for record in others] == [1, 2, 3]
+    assert {record["subscription_id"] for record in others} == {"subscription"}
+    assert {record["deployment_id"] for record in others} == {"generic_deployment"}
+
+
+def test_all_of_a_large_request_arrive(intake: Intake, scripted_mart: ScriptedMart):
+    """More than is written at once, among them bodies that are written uncopied."""
+    request = SPAN.request.replace(b"[1]", b'["' + b"x" * 100_000 + b'"]')
+    spans = [span(number)._replace(request=request) for number in range(100)]
+    intake.accept_all(spans)
+    assert intake.flush(60)
+    intake.close()
+    assert read_account(intake.root).ids("stored") == {one.key for one in spans}
+
+
+def test_many_threads_give_each_number_once(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Requests and single scorings side by side, on a disk that they sync together."""
+    intake = durable(scripted_mart, tmp_path)
+
+    def send(first: int) -> None:
+        for start in range(first, first + 200, 20):
+            intake.accept_all([span(number) for number in range(start, start + 19)])
+            assert intake.accept(span(start + 19))
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in range(0, 1600, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert intake.flush(60)
+    intake.close()
+    sequences = [record["scorespan"]["sequence"] for record in scripted_mart.stored.values()]
+    assert sorted(sequences) == list(range(1, 1601))
+    assert read_account(tmp_path).missing == []
+
+
+def test_what_has_no_room_is_told_and_not_counted(scripted_mart: ScriptedMart, tmp_path: Path):
+    """All of a request or nothing; the sender sends it again, so it was not refused for ever."""
+    scripted_mart.answers.extend([Answer(503)] * 1000)
+    intake = durable(scripted_mart, tmp_path, spool_max_bytes=1024 * 1024)
+    assert intake.not_ready() == "the spool is not open"
+    intake.open()
+    assert intake.not_ready() is None
+    spans = [span(number)._replace(request=b"x" * 50_000) for number in range(30)]
+    intake.accept_all(spans[:15])
+    with pytest.raises(SpoolFullError, match="of 1048576 bytes"):
+        intake.accept_all(spans[15:])
+    intake.accept_all(spans[15:17])
+    numbers = iter(range(1000, 2000))
+    while intake.accept(span(next(numbers))._replace(request=b"x" * 10_000)):
+        pass
+    assert "of 1048576 bytes" in str(intake.not_ready())
+    intake.close()
+    account = read_account(tmp_path)
+    assert account.totals["refused"] == 1  # the single one's
+    assert account.missing == []
+
+
+def test_numbers_of_what_the_disk_did_not_take_are_missing_nowhere(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """Neither where a write failed, nor where the sync did."""
+    intake = durable(scripted_mart, tmp_path)
+    intake.accept_all([span(1)])
+    writer = intake._opening.delivery._spool._writer
+    whole, writer.segments.live._writev = writer.segments.live._writev, no_room
+    with pytest.raises(SpoolFullError, match="No space"):
+        intake.accept_all([span(2), span(3)])
+    writer.segments.live._writev = whole
+    sync, writer.disk.sync = writer.disk.sync, no_disk
+    with pytest.raises(SpoolError, match="Input/output"):
+        intake.accept_all([span(2), span(3)])
+    assert "Input/output" in str(intake.not_ready())
+    writer.disk.sync = sync
+    wait_until(lambda: intake.not_ready() is None, "the disk works again")
+    intake.accept_all([span(2), span(3)])
+    assert intake.flush(60)
+    intake.close()
+    account = read_account(tmp_path)
+    assert account.ids("stored") == {span(number).key for number in (1, 2, 3)}
+    assert account.missing == []
+
+
+def no_room(descriptor: int, pieces: object) -> int:
+    """A disk that is full."""
+    raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+
+def no_disk() -> None:
+    """A disk that fails."""
+    raise OSError(EIO, os.strerror(EIO))
+
+
+def test_after_the_end_nothing_more_is_taken_from_senders(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """They keep what they have, and no spool is opened for it."""
+    intake = durable(scripted_mart, tmp_path)
+    intake.accept_all([span(1)])
+    intake.close()
+    for call in (lambda: intake.accept_all([span(2)]), intake.open):
+        with pytest.raises(SpoolClosedError):
+            call()
+    assert intake.not_ready() == "the spool is not open"
+    intake.close()
+
+
+def test_what_others_left_is_delivered_before_the_first_request(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """An intake that is opened looks for what a dead process could not deliver."""
+    scripted_mart.answers.extend([Answer(503)] * 1000)
+    dead = durable(scripted_mart, tmp_path)
+    dead.accept_all([span(1)])
+    dead.close()
+    scripted_mart.answers.clear()
+    heir = durable(scripted_mart, tmp_path)
+    heir.open()
+    wait_until(lambda: len(scripted_mart.stored) == 1, "the record is delivered")
+    heir.close()
+
+
+def test_a_spool_that_cannot_be_used_says_so_at_the_start(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """Not with the first request."""
+    intake = durable(scripted_mart, tmp_path / "root")
+    shutil.rmtree(intake.root)
+    with pytest.raises(SpoolError, match="cannot be opened"):
+        intake.open()
+    assert intake.not_ready() == "the spool is not open"
 
 
 def run(script: str, mart: ScriptedMart, spool_dir: Path) -> str:

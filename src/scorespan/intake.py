@@ -7,19 +7,17 @@ nothing to share.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from scorespan.conversion.numbered import NumberedSpan
-from scorespan.conversion.span import ScoringSpan, escape_surrogates
-from scorespan.delivery.batch import ledger_item
+from scorespan.conversion.numbered import NumberedSpan, NumberedSpans
+from scorespan.conversion.span import Ids, ScoringSpan
 from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.instruments import instruments
 from scorespan.delivery.opening import Opening
-from scorespan.delivery.refused import Refused
+from scorespan.delivery.refused import Refused, refused_item
 from scorespan.errors import SpoolClosedError
 from scorespan.producer import Counted
 from scorespan.settings import Settings
-from scorespan.spool.ledger import REFUSED, LedgerItem
 from scorespan.spool.root import default_root, prepare_root
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import wait_apart
@@ -39,17 +37,9 @@ class Intake:
         self.root = settings.spool_dir or default_root()
         prepare_root(self.root)
         instruments.make()
+        self._ids = Ids(settings.binding_id, settings.subscription_id, settings.deployment_id)
         self._opening = Opening(self._made, self._renew)
         self._renew()
-
-    def open(self) -> None:
-        """Open spool and delivery now, before the first span; what others left is delivered.
-
-        Raises:
-            SpoolError: the spool cannot be used.
-            OSError: likewise.
-        """
-        self._opening.opened()
 
     def accept(self, span: ScoringSpan) -> bool:
         """Take one span; true when it is in the spool.
@@ -59,15 +49,9 @@ class Intake:
         on the disk; never waits for the network, and for a sync only where the settings say
         `durable`.
         """
-        if (
-            span.subscription_id is None
-            or span.deployment_id is None
-            or (span.binding_id is None and self.settings.binding_id is not None)
-        ):
-            span = self._completed(span)
         if span.producer_id is not None:
             self._counted.note(span.producer_id)
-        numbered = NumberedSpan(span, self._counted.own)
+        numbered = NumberedSpan(span, self._counted.own, self._ids)
         try:
             delivery = self._opening.delivery or self._opening.opened()
             try:
@@ -76,13 +60,55 @@ class Intake:
                 self._opening.instead_of(delivery).put(numbered.encode, numbered.size)
         except Exception as error:  # noqa: BLE001 - whatever it is, the scoring must not see it
             self._log.warning("refused", "a record is refused: %s", error)
-            self._refuse(numbered.named())
+            self._refuse(self._named(numbered))
             return False
         return True
 
+    def open(self) -> None:
+        """Open the spool now instead of with the first span, and deliver what others left.
+
+        Raises:
+            SpoolClosedError: after `close`.
+            SpoolError: it cannot be opened.
+        """
+        self._opening.opened_once()
+
+    def accept_all(self, spans: Sequence[ScoringSpan]) -> None:
+        """Take spans that their sender keeps until this has returned; any thread.
+
+        When it returns all are in the spool; where the settings say `durable`, on the disk. What
+        they leave open is filled in. Where it raises, some may have been kept: the sender has all
+        of them and sends them again, so none is counted as refused, but for a number that was
+        given to one here and that nobody else will have.
+
+        Raises:
+            SpoolFullError: bound or disk have no room for all of them.
+            SpoolClosedError: after `close`; no spool is opened again.
+            SpoolError: the disk fails, or the spool cannot be opened.
+        """
+        delivery = self._opening.opened_once()
+        if not spans:
+            return
+        for producer_id in {span.producer_id for span in spans if span.producer_id}:
+            self._counted.note(producer_id)
+        numbered = NumberedSpans(spans, self._counted.own, self._ids)
+        try:
+            delivery.put_all(numbered.parts(), numbered.size)
+        except BaseException:
+            for span in numbered.named():
+                self._refuse(span)
+            raise
+
+    def not_ready(self) -> str | None:
+        """Why `accept_all` would raise now, as far as is known; None: it would not."""
+        delivery = self._opening.delivery
+        if delivery is None or self._opening.ended:
+            return "the spool is not open"
+        return delivery.refusal()
+
     def refuse(self) -> None:
         """Count a scoring of which nothing could be read."""
-        self._refuse(NumberedSpan(self._completed(ScoringSpan()), self._counted.own).named())
+        self._refuse(self._named(NumberedSpan(ScoringSpan(), self._counted.own, self._ids)))
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Deliver what was accepted; false where that took longer than `timeout` seconds."""
@@ -95,22 +121,10 @@ class Intake:
         A span that comes later, as from a thread that outlives the end of its process, opens a
         spool again.
         """
-        delivery = self._opening.delivery
+        delivery = self._opening.end()
         if delivery is not None:
             wait_apart(lambda: delivery.close(self.settings.shutdown_seconds))
             self._opening.let_go(delivery)
-
-    def _completed(self, span: ScoringSpan) -> ScoringSpan:
-        """The span with ids from the settings where it has none."""
-        settings = self.settings
-        missing: dict[str, Any] = {}
-        if span.subscription_id is None:
-            missing["subscription_id"] = settings.subscription_id
-        if span.binding_id is None:
-            missing["binding_id"] = settings.binding_id
-        if span.deployment_id is None:
-            missing["deployment_id"] = settings.deployment_id
-        return span._replace(**missing)
 
     def _made(self) -> Delivery:
         return Delivery(self.settings, self.root, self._log, self._refused, self._counted)
@@ -122,12 +136,12 @@ class Intake:
         self._log = RepeatedLog()
         self._refused = Refused()
 
-    def _refuse(self, span: ScoringSpan) -> None:
-        # As an entry is encoded: one that has no UTF-8 would stop the ledger for all that follow.
-        item = LedgerItem._make(escape_surrogates(ledger_item(span, REFUSED)))
+    def _named(self, numbered: NumberedSpan) -> ScoringSpan:
         delivery = self._opening.delivery
-        if delivery is not None:
-            delivery.refuse(item)
-        else:
-            # The spool could not be opened: told to the ledger when it can be.
-            self._refused.add(item)
+        # Numbers are given while nobody writes: those of a write that fails are given again.
+        return numbered.named() if delivery is None else delivery.between_puts(numbered.named)
+
+    def _refuse(self, span: ScoringSpan) -> None:
+        delivery = self._opening.delivery
+        # Where none could be opened, it is told to the ledger when one can be.
+        (self._refused.add if delivery is None else delivery.refuse)(refused_item(span))

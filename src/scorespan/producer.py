@@ -31,6 +31,10 @@ class Producer:
         """This id and the next number. Never waits; no two threads get the same one."""
         return self.id, next(self.numbers)
 
+    def give_again(self, first: int) -> None:
+        """Give the numbers from this one on once more. Nobody may take one meanwhile."""
+        self.numbers = itertools.count(first)
+
 
 _all: list[Producer] = []
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from scorespan.conversion.numbered import NumberedSpan
-from scorespan.conversion.span import ScoringSpan, decode
+import pytest
+
+from scorespan.conversion.numbered import PART_BYTES, NumberedSpan, NumberedSpans
+from scorespan.conversion.span import Ids, ScoringSpan, decode
 from scorespan.producer import Producer
 
 SPAN = ScoringSpan(request=b"{}", response=b"{}", trace_id="t")
@@ -40,3 +42,81 @@ def test_half_a_name_is_none():
     producer = Producer()
     for half in (SPAN._replace(sequence=7), SPAN._replace(producer_id="other")):
         assert NumberedSpan(half, producer).named().producer_id == producer.id
+
+
+IDS = Ids("binding", "subscription", "deployment")
+
+
+def written(spans: NumberedSpans) -> list[ScoringSpan]:
+    """What the entries of all parts hold."""
+    return [decode(b"".join(entry)) for part in spans.parts() for entry in part.encode()]
+
+
+def test_ids_fill_what_a_span_leaves_open():
+    """Alone or with others, written or named; what the span says stays."""
+    producer = Producer()
+    for span in (SPAN, SPAN._replace(subscription_id="own", binding_id="its")):
+        numbered = NumberedSpan(span, producer, IDS)
+        (found,) = written(NumberedSpans([span], producer, IDS))
+        assert found._replace(sequence=None) == numbered.named()._replace(sequence=None)
+        assert decode(b"".join(numbered.encode())) == numbered.named()
+        assert (found.binding_id, found.subscription_id, found.deployment_id) == (
+            span.binding_id or "binding",
+            span.subscription_id or "subscription",
+            "deployment",
+        )
+
+
+def test_spans_are_numbered_in_order_where_they_bring_no_number():
+    """Those that bring one keep it, in their places between the others."""
+    producer = Producer()
+    spans = [SPAN, SPAN._replace(producer_id="other", sequence=7), SPAN._replace(sequence=3), SPAN]
+    numbered = NumberedSpans(spans, producer, IDS)
+    found = written(numbered)
+    assert [(span.producer_id, span.sequence) for span in found] == [
+        (producer.id, 1),
+        ("other", 7),
+        (producer.id, 2),
+        (producer.id, 3),
+    ]
+    assert list(numbered.named()) == [found[0], found[2], found[3]]
+
+
+def test_numbers_of_what_was_not_written_are_given_again():
+    """So that they are missing nowhere; not where another has the number behind."""
+    producer = Producer()
+    numbered = NumberedSpans([SPAN, SPAN], producer, IDS)
+    for part in numbered.parts():
+        part.encode()
+        part.take_back()
+    assert producer.last == 0
+    assert list(numbered.named()) == []
+    for part in numbered.parts():
+        part.encode()
+        producer.next_number()
+        part.take_back()
+    assert producer.last == 3
+    assert [span.sequence for span in numbered.named()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parts"),
+    [
+        ([], []),
+        ([1], [1]),
+        ([PART_BYTES * 2], [1]),
+        ([1, PART_BYTES * 2, 1], [1, 1, 1]),
+        ([PART_BYTES // 2] * 5, [1] * 5),
+        ([PART_BYTES // 3] * 5, [2, 2, 1]),
+    ],
+)
+def test_parts_are_of_a_size(sizes: list[int], parts: list[int]):
+    """In order, none empty, and one alone where it is too large for any."""
+    spans = [SPAN._replace(request=b"x" * size, span_id=str(size)) for size in sizes]
+    numbered = NumberedSpans(spans, Producer(), IDS)
+    assert numbered.size >= sum(sizes)
+    found = [part.encode() for part in numbered.parts()]
+    assert [len(part) for part in found] == parts
+    assert [decode(b"".join(entry)).span_id for part in found for entry in part] == [
+        span.span_id for span in spans
+    ]

@@ -10,7 +10,7 @@ import pytest
 
 from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.opening import Opening
-from scorespan.errors import SpoolError
+from scorespan.errors import SpoolClosedError, SpoolError
 from scorespan.settings import Settings
 from scorespan.spool.root import directories, prepare_root
 from scorespan.telemetry import RepeatedLog
@@ -88,3 +88,28 @@ def test_what_fails_is_not_tried_for_each_record():
     with pytest.raises(SpoolError):
         opening.opened()
     assert len(tries) == 1
+
+
+def test_what_has_ended_is_not_opened_again(maker: Maker):
+    """Not for those who keep what they send; for a scoring it is."""
+    opening = Opening(maker)
+    assert opening.opened_once() is opening.opened_once() is opening.delivery
+    assert opening.end() is opening.delivery
+    with pytest.raises(SpoolClosedError):
+        opening.opened_once()
+    following = opening.instead_of(maker.made[0])
+    assert following is maker.made[1] is opening.delivery
+    with pytest.raises(SpoolClosedError):
+        opening.opened_once()
+
+
+def test_a_disk_that_cannot_be_used_is_an_error_of_the_spool():
+    """Whatever the system calls it; who asks again at once is told so, too."""
+
+    def fail() -> Delivery:
+        raise OSError("no disk")
+
+    opening = Opening(fail)
+    for _ in range(2):
+        with pytest.raises(SpoolError):
+            opening.opened_once()

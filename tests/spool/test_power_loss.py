@@ -6,6 +6,7 @@ many more histories.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
@@ -30,6 +31,7 @@ from scorespan.spool.reader import Entry
 from scorespan.spool.root import Route, directories, prepare_root
 from scorespan.spool.spool import Spool
 from spool.model_files import ModelFiles
+from spool.parts import Bodies
 
 ROUTE = Route("http://mart", "one")
 MANY = 10**9
@@ -78,8 +80,7 @@ class PowerLoss(RuleBasedStateMachine):
     @rule(size=st.one_of(st.integers(0, 600), st.integers(0, 20_000)))
     def put(self, size: int) -> None:
         """Put an entry that is like no other."""
-        body = b"%d:" % len(self.attempted) + self.random.randbytes(size)
-        self.attempted.add(body)
+        body = self.body(size)
         self.failed |= self.files.failing
         try:
             self.spool.put([body[:3], body[3:]])
@@ -89,6 +90,30 @@ class PowerLoss(RuleBasedStateMachine):
         self.own.add(body)
         if self.durable:
             self.safe.add(body)
+
+    def body(self, size: int) -> bytes:
+        """A body that is like no other; one more that may be there."""
+        body = b"%d:" % len(self.attempted) + self.random.randbytes(size)
+        self.attempted.add(body)
+        return body
+
+    @rule(sizes=st.lists(st.lists(st.integers(0, 6000), min_size=1, max_size=5), max_size=3))
+    def put_all(self, sizes: list[list[int]]) -> None:
+        """Put entries in parts; those of a part are all there for whoever reads, or none is."""
+        parts = [Bodies([self.body(size) for size in part]) for part in sizes]
+        self.failed |= self.files.failing
+        before = self.spool._writer.appended
+        try:
+            self.spool.put_all(parts, 0)
+        except SpoolError:
+            taken = self.spool._writer.appended - before
+            assert taken in itertools.accumulate(map(len, sizes), initial=0)
+            return
+        bodies = {body for part in parts for body in part.bodies}
+        self.accepted |= bodies
+        self.own |= bodies
+        if self.durable:
+            self.safe |= bodies
 
     @rule()
     def sync(self) -> None:

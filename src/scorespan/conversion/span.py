@@ -80,8 +80,9 @@ class ScoringSpan(NamedTuple):
 
 
 _BODIES = 2
-_PRODUCER, _SEQUENCE = (
-    ScoringSpan._fields.index(name) - _BODIES for name in ("producer_id", "sequence")
+_PRODUCER, _SEQUENCE, _BINDING, _SUBSCRIPTION, _DEPLOYMENT = (
+    ScoringSpan._fields.index(name) - _BODIES
+    for name in ("producer_id", "sequence", "binding_id", "subscription_id", "deployment_id")
 )
 _DEFAULTS = list(ScoringSpan()[_BODIES:])
 _LISTS = tuple(
@@ -118,14 +119,39 @@ _INT64 = 2**63
 _plain_kinds: tuple[type, ...] = ()
 
 
-def encode(span: ScoringSpan, number: tuple[str, int] | None = None) -> list[bytes]:
+class Ids(NamedTuple):
+    """Where the records of spans belong that do not say it themselves."""
+
+    binding_id: str | None = None
+    subscription_id: str | None = None
+    deployment_id: str | None = None
+
+    def completed(self, span: ScoringSpan) -> ScoringSpan:
+        """The span with these ids where it has none."""
+        return span._replace(
+            **{name: value for name, value in self._asdict().items() if getattr(span, name) is None}
+        )
+
+
+def encode(
+    span: ScoringSpan, number: tuple[str, int] | None = None, ids: Ids | None = None
+) -> list[bytes]:
     """The entry of a span, in pieces that are written one after another; large bodies uncopied.
 
     Args:
         span: the span.
         number: producer and number to write in place of the span's.
+        ids: written where the span has none.
     """
     request, response, *fields = span
+    if ids is not None:
+        # Not by `completed`: that makes a span, which takes longer than all of this.
+        if fields[_BINDING] is None:
+            fields[_BINDING] = ids.binding_id
+        if fields[_SUBSCRIPTION] is None:
+            fields[_SUBSCRIPTION] = ids.subscription_id
+        if fields[_DEPLOYMENT] is None:
+            fields[_DEPLOYMENT] = ids.deployment_id
     if number is not None:
         fields[_PRODUCER], fields[_SEQUENCE] = number
     try:

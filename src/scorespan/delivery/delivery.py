@@ -93,6 +93,9 @@ class Delivery:
             undo.pop_all()
         instruments.report(self.reading)
         self.put = self._spool.put_made
+        self.put_all = self._spool.put_all
+        self.refusal = self._spool.refusal
+        self.between_puts = self._spool.between_puts
 
     def reading(self) -> Reading:
         """What was counted until now. Touches no disk; any thread may ask."""

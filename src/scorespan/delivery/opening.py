@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 
 from scorespan.delivery.delivery import Delivery
-from scorespan.errors import SpoolError
+from scorespan.errors import SpoolClosedError, SpoolError
 from scorespan.threads import native
 
 _AGAIN_SECONDS = 1.0
@@ -26,6 +26,7 @@ class Opening:
 
     Attributes:
         delivery: the one that is open; None where there is none.
+        ended: whether `opened_once` opens none any more.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Opening:
         self._lock = native.RLock()
         self._again = 0.0
         self.delivery: Delivery | None = None
+        self.ended = False
         # A weak reference: a hook can never be taken back, and must not keep everything alive.
         held = weakref.WeakMethod(self._forget)
 
@@ -54,6 +56,27 @@ class Opening:
         """
         with self._lock:
             return self.delivery or self._adopted(self._made())
+
+    def opened_once(self) -> Delivery:
+        """The delivery that is open; opens one where none is, unless `end` was called.
+
+        Raises:
+            SpoolClosedError: it was.
+            SpoolError: none can be opened.
+        """
+        with self._lock:
+            if self.ended:
+                raise SpoolClosedError("the spool is closed")
+            try:
+                return self.opened()
+            except OSError as error:
+                raise SpoolError(f"the spool cannot be opened: {error}") from error
+
+    def end(self) -> Delivery | None:
+        """The delivery that is open, for the one who closes it; `opened_once` opens none again."""
+        with self._lock:
+            self.ended = True
+            return self.delivery
 
     def instead_of(self, closed: Delivery) -> Delivery:
         """The delivery that follows one that was closed; raises as `opened` does."""
@@ -88,6 +111,7 @@ class Opening:
         """In a forked child: what is open belongs to the parent."""
         self._lock = native.RLock()
         self._again = 0.0
+        self.ended = False
         delivery, self.delivery = self.delivery, None
         if delivery is not None:
             delivery.abandon()

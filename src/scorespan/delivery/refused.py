@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 
-from scorespan.spool.ledger import Ledger, LedgerItem
+from scorespan.conversion.span import ScoringSpan, escape_surrogates
+from scorespan.delivery.batch import ledger_item
+from scorespan.spool.ledger import REFUSED, Ledger, LedgerItem
 from scorespan.spool.ranges import Ranges
 from scorespan.threads import native
 
 MOST_NAMED = 100_000
 """Records that are remembered by name; of more, the numbers are."""
+
+
+def refused_item(span: ScoringSpan) -> LedgerItem:
+    """How the ledger names the record of a span that was refused.
+
+    As an entry is encoded: one that has no UTF-8 would stop the ledger for all that follow.
+    """
+    return LedgerItem._make(escape_surrogates(ledger_item(span, REFUSED)))
 
 
 class Refused:

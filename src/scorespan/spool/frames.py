@@ -12,7 +12,7 @@ that no UTF-8 text has, so a reader that meets damage finds the next whole frame
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -59,6 +59,14 @@ def frame(sequence: int, flags: int, pieces: Sequence[Piece], length: int) -> li
     for piece in pieces:
         checksum = crc32(piece, checksum)
     return [_FRAME_HEAD.pack(FRAME_MAGIC, length, checksum, sequence, flags), *pieces]
+
+
+def frames(sequences: Iterable[int], entries: Iterable[Sequence[Piece]]) -> list[Piece]:
+    """The frames of entries, one behind the other, without flags."""
+    whole: list[Piece] = []
+    for sequence, pieces in zip(sequences, entries, strict=True):
+        whole += frame(sequence, 0, pieces, sum(map(len, pieces)))
+    return whole
 
 
 def body_length(buffer: bytes, start: int) -> int | None:

@@ -58,6 +58,17 @@ class Room:
                 self._looking.release()
         return self.short
 
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes leave free what must stay so. Asks the disk, and changes nothing.
+
+        What cannot be asked stops nobody.
+        """
+        try:
+            free, total, floor = self._measured()
+        except OSError:
+            return True
+        return not total or free - size >= floor
+
     def give_up_ballast(self) -> None:
         """The disk took nothing: take nothing new, and give it the ballast's space."""
         self.short = True
@@ -65,18 +76,23 @@ class Room:
             self._files.unlink(self._ballast)
 
     def _is_enough(self) -> bool:
-        disk = os.statvfs(self._root)
-        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        free, total, floor = self._measured()
         if not total:
             return True  # a file system without a notion of it
-        floor = self._min_free
-        if floor is None:
-            floor = min(LARGEST_FLOOR, total // _FLOOR_PART)
         if self._ballast.exists():
             return free >= floor
         size = min(LARGEST_BALLAST, total // _BALLAST_PART)
         # As much again stays free, or it would have to be given up at once.
         return free >= max(floor, size) + size and self._keep(size)
+
+    def _measured(self) -> tuple[int, int, int]:
+        """Bytes that are free, that the disk has, and that must stay free."""
+        disk = os.statvfs(self._root)
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        floor = self._min_free
+        if floor is None:
+            floor = min(LARGEST_FLOOR, total // _FLOOR_PART)
+        return free, total, floor
 
     def _keep(self, size: int) -> bool:
         try:

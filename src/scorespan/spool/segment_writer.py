@@ -20,12 +20,15 @@ from scorespan.spool.frames import (
     FLAGS_OF_SPOOL,
     HEAD_SIZE,
     frame,
+    frames,
     head_of,
 )
 from scorespan.spool.segment import READ_BYTES, read_segment
 
 KEPT_BYTES = 64 * 1024 * 1024
 """Bytes behind the last sync that are kept in memory; what is beyond is read back if need be."""
+_MOST_PIECES = 1024
+"""How many pieces the kernel takes with one system call."""
 
 
 class Unsynced(NamedTuple):
@@ -105,9 +108,22 @@ class SegmentWriter:
             OSError: nothing of the entry was kept.
         """
         whole = frame(sequence, 0, pieces, length)
-        taken = HEAD_SIZE + length
+        return self._append(whole, HEAD_SIZE + length, sequence, sequence, 1)
+
+    def append_all(self, sequences: Sequence[int], entries: Sequence[Sequence[Piece]]) -> int:
+        """Write some entries with one system call; returns the bytes they took.
+
+        Raises:
+            OSError: none of them was kept.
+        """
+        whole = frames(sequences, entries)
+        taken = sum(map(len, whole))
+        return self._append(whole, taken, sequences[0], sequences[-1], len(sequences))
+
+    def _append(self, whole: Sequence[Piece], taken: int, first: int, last: int, count: int) -> int:
+        many = len(whole) > _MOST_PIECES
         try:
-            written = self._writev(self._fd, whole)
+            written = self._writev(self._fd, [b"".join(whole)] if many else whole)
             if written != taken:
                 self._write_rest(whole, written)
             size = self.size = self.size + taken
@@ -124,9 +140,9 @@ class SegmentWriter:
                 self._keep_to = 0
             raise
         if not self.count:
-            self.first = sequence
-        self.count += 1
-        self.last = sequence
+            self.first = first
+        self.count += count
+        self.last = last
         return taken
 
     def seal(self, **known: object) -> None:

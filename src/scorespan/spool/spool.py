@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from scorespan.errors import SpoolFullError
 from scorespan.spool.adoption import Adoption, let_go
@@ -15,11 +15,14 @@ from scorespan.spool.room import FOLDER, Room
 from scorespan.spool.root import Route, bytes_under, create_directory
 from scorespan.spool.segment_reading import Faults, SegmentReading
 from scorespan.spool.sync import SYNC_SECONDS, SyncThread
-from scorespan.spool.writer import DirectoryWriter
+from scorespan.spool.writer import DirectoryWriter, Part
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
 ADOPT_SECONDS = 5.0
+_NEARLY_PART = 64
+
+_Answer = TypeVar("_Answer")
 
 
 class Claim(NamedTuple):
@@ -94,7 +97,9 @@ class Spool:
             self._owned.remove()
             raise
         self._segments = self._writer.segments
-        self._append = self._writer.append_synced if durable else self._writer.append
+        writer = self._writer
+        self._append = writer.append_synced if durable else writer.append
+        self._append_all = writer.append_all_synced if durable else writer.append_all
         self.arrived = self._writer.arrived
         self._own = self._reader(self._owned.path, self._writer.extent)
         self._adoption = Adoption(root, route, self._reader, files)
@@ -185,7 +190,44 @@ class Spool:
             raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
         self._append(make)
 
-    def between_puts(self, ask: Callable[[], int]) -> int:
+    def put_all(self, parts: Iterable[Part], size: int) -> None:
+        """Write entries in parts, of about `size` bytes together.
+
+        Each part is there as a whole or not at all. When this returns all are there as after
+        `put_made`; where the spool is durable, with one sync for all, shared with those who put
+        meanwhile. Bound and disk must have room for all, or nothing is written.
+
+        Raises:
+            SpoolFullError: the bound is reached or the disk is full; where `size` was wrong or
+                others were faster, parts may have been kept.
+            SpoolClosedError: after `close`.
+            SpoolError: a file could not be written or synced; parts may have been kept.
+        """
+        self._writer.check_open()
+        # Another thread looks at the disk once a second: too late for what is large.
+        if self._room.short or not self._room.fits(size):
+            self._writer.wake.set()
+            raise SpoolFullError(f"the disk is nearly full: no room for {size} bytes more")
+        if self.size + size > self._max_bytes and not self._wait_for_room(size):
+            raise SpoolFullError(
+                f"the spool holds {self.size} of {self._max_bytes} bytes: no room for {size} more"
+            )
+        self._append_all(parts)
+
+    def refusal(self) -> str | None:
+        """Why a put would be refused now; None: it would not. Touches no disk; any thread may ask.
+
+        The bound counts as reached a little before it is: then there is no room for many at once.
+        """
+        if self._writer.refusal is not None:
+            return self._writer.refusal
+        if self._room.short:
+            return "the disk is nearly full"
+        if self.size > self._max_bytes - self._max_bytes // _NEARLY_PART:
+            return f"the spool holds {self.size} of {self._max_bytes} bytes"
+        return None
+
+    def between_puts(self, ask: Callable[[], _Answer]) -> _Answer:
         """What `ask` returns while nobody puts: what is counted with the write is then written."""
         return self._writer.between_appends(ask)
 

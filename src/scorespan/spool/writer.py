@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from errno import ENOENT, ETIMEDOUT
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.disk_sync import DiskSync
@@ -19,6 +20,19 @@ from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
 
 _CLOSE_SECONDS = 5.0
+
+_Made = TypeVar("_Made")
+_Answer = TypeVar("_Answer")
+
+
+class Part(Protocol):
+    """Entries that are written with one system call."""
+
+    def encode(self) -> Sequence[Sequence[Piece]]:
+        """The entries, at least one, each in pieces. Called under the lock of the write."""
+
+    def take_back(self) -> None:
+        """None of them was written. Called under the same lock."""
 
 
 class DirectoryWriter:
@@ -80,6 +94,12 @@ class DirectoryWriter:
         return self._refusal is not None and not self._closed and not self.gone
 
     @property
+    def refusal(self) -> str | None:
+        """Why appends are refused: closed, gone, or the disk fails; None: they are not."""
+        refusal = self._refusal
+        return None if refusal is None else refusal[1]
+
+    @property
     def synced(self) -> bool:
         """Whether all that was appended is on the disk."""
         return self.segments.synced()
@@ -96,8 +116,7 @@ class DirectoryWriter:
         """
         with self._lock:
             if self._refusal is not None:
-                kind, reason = self._refusal
-                raise kind(reason)
+                self.check_open()
             try:
                 segments = self.segments
                 pieces = make()
@@ -110,6 +129,33 @@ class DirectoryWriter:
             self._dirty = True
             self.wake.set()
 
+    def append_all(self, parts: Iterable[Part]) -> None:
+        """Write entries part by part as `append` does one: all of a part, or nothing of it.
+
+        Raises:
+            SpoolError: as `append` does. Parts before the one that failed were kept.
+        """
+        for part in parts:
+            self._append_part(part)
+
+    def _append_part(self, part: Part) -> None:
+        with self._lock:
+            self.check_open()
+            segments = self.segments
+            try:
+                entries = part.encode()
+                numbers = list(itertools.islice(self._numbers, len(entries)))
+                segments.written += segments.live.append_all(numbers, entries)
+            except OSError as error:
+                # What could not be cut off, or was interrupted, may be there all the same.
+                if error.errno is not None and not segments.live.torn:
+                    part.take_back()
+                raise self._not_written(error) from error
+            self.appended += len(entries)
+        if not self._dirty:
+            self._dirty = True
+            self.wake.set()
+
     def append_synced(self, make: Callable[[], Sequence[Piece]]) -> None:
         """Write one entry as `append` does; when this returns it survives the death of the machine.
 
@@ -118,21 +164,39 @@ class DirectoryWriter:
         Raises:
             SpoolError: as `append` does, and where the sync failed.
         """
+        self._append_and_sync(self.append, (make,))
+
+    def append_all_synced(self, parts: Iterable[Part]) -> None:
+        """Write entries as `append_all` does; when this returns, all survive the machine's death.
+
+        They are synced once, and each time that a segment is full.
+
+        Raises:
+            SpoolError: as `append_all` does, and where a sync failed.
+        """
+        self._append_and_sync(self._append_part, parts)
+
+    def _append_and_sync(self, append: Callable[[_Made], None], makes: Iterable[_Made]) -> None:
         thread = native.get_ident()
         if thread in self._inside:
             # Of a signal handler or finalizer: what it interrupted must go on before.
             raise SpoolError("a put inside of a put cannot wait for the disk")
         try:
             self._inside.add(thread)
-            with self._lock:
-                self.append(make)
-                group = self._group
-            self._turns.wait_for(group, self._sync)
+            group: Group | None = None
+            for make in makes:
+                if group is not None and self.segments.is_due():
+                    self._turns.wait_for(group, self._sync)
+                with self._lock:
+                    append(make)
+                    group = self._group
+            if group is not None:
+                self._turns.wait_for(group, self._sync)
         finally:
             self._inside.discard(thread)
             self._turns.give_back()  # whatever a signal handler raised, and where
 
-    def between_appends(self, ask: Callable[[], int]) -> int:
+    def between_appends(self, ask: Callable[[], _Answer]) -> _Answer:
         """What `ask` returns while nobody appends."""
         with self._lock:
             return ask()
@@ -274,6 +338,12 @@ class DirectoryWriter:
         except OSError as error:
             self._log.warning("roll", "spool: no new segment: %s", error.strerror or error)
             return None
+
+    def check_open(self) -> None:
+        """Raise the error that an append would meet now, if any."""
+        if self._refusal is not None:
+            kind, reason = self._refusal
+            raise kind(reason)
 
     def _not_written(self, error: OSError) -> SpoolError:
         reason = f"the spool cannot be written: {error.strerror or type(error).__name__}"
