@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -165,7 +165,7 @@ def encode(
         _ABSENT if response is None else len(response),
     )
     # A view is as good for a gathering write; doors bring bytes.
-    pieces = [head, meta, cast("bytes", request or b""), cast("bytes", response or b"")]
+    pieces: list[Any] = [head, meta, request or b"", response or b""]
     large = len(pieces[2]) > _COPIED or len(pieces[3]) > _COPIED
     return pieces if large else [b"".join(pieces)]
 

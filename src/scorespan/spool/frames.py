@@ -65,7 +65,11 @@ def frames(sequences: Iterable[int], entries: Iterable[Sequence[Piece]]) -> list
     """The frames of entries, one behind the other, without flags."""
     whole: list[Piece] = []
     for sequence, pieces in zip(sequences, entries, strict=True):
-        whole += frame(sequence, 0, pieces, sum(map(len, pieces)))
+        checksum, length = crc32(_SEQUENCE_FLAGS.pack(sequence, 0)), 0
+        for piece in pieces:
+            checksum = crc32(piece, checksum)
+            length += len(piece)
+        whole += _FRAME_HEAD.pack(FRAME_MAGIC, length, checksum, sequence, 0), *pieces
     return whole
 
 
