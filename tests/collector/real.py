@@ -18,7 +18,7 @@ from collector.build import CONFIGURATIONS, program
 from running import clean_environment, wait_until
 
 AGENT = CONFIGURATIONS / "agent.yaml"
-TOKEN = "the receiver's token"
+TOKEN = "a-receiver-s-token"
 _PORTS = ("OTLP_HTTP_PORT", "OTLP_GRPC_PORT", "HEALTH_PORT", "METRICS_PORT")
 
 

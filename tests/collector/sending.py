@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 REQUEST = '{"fields":["age"],"values":[[41]]}'
 RESPONSE = '{"fields":["prediction"],"values":[["Risk"]]}'
@@ -22,6 +22,7 @@ def span(name: str, **attributes: str) -> Span:
         span_id=os.urandom(8),
         start_time_unix_nano=1_700_000_000_000_000_000,
         end_time_unix_nano=1_700_000_000_005_000_000,
+        status=Status(),
         attributes=[
             KeyValue(key=key.replace("_", "."), value=AnyValue(string_value=value))
             for key, value in attributes.items()
