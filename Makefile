@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test node lint bench soak format readme clean
+.PHONY: demo collector test node lint bench soak format readme clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -22,8 +22,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.demo  ## train, serve, score and store: the main job, then the account
 	$(BIN)/scorespan demo
 
-test: $(VENV)/.dev node  ## the whole test suite
+test: $(VENV)/.dev collector node  ## the whole test suite
 	$(BIN)/python -m pytest -n auto
+
+collector: $(VENV)/.dev  ## the Collector that the tests run: built once, in minutes, outside the tree
+	PYTHONPATH=tests $(BIN)/python -m collector.build
 
 node: $(VENV)/.dev  ## the packages of the Node.js service that the tests run
 	PYTHONPATH=tests $(BIN)/python -m collector.packages
