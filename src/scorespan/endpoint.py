@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,10 +81,19 @@ class Endpoint:
         """Hold that tokens and payloads leave the machine encrypted only.
 
         Raises:
-            SettingsError: off loopback without TLS, and not said to be wanted so; or half of TLS.
+            SettingsError: off loopback without TLS, and not said to be wanted so; or half of TLS;
+                or a certificate and a key that cannot be used together.
         """
         if (self.certificate is None) != (self.certificate_key is None):
             raise SettingsError("--tls-cert", "a certificate needs --tls-key, and the other way")
         if not (self.is_loopback or self.certificate or insecure):
             message = f"{self.host} is not loopback: give --tls-cert and --tls-key, or --insecure"
             raise SettingsError("--host", message)
+        if self.certificate is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                    self.certificate, self.certificate_key
+                )
+            except OSError as error:
+                message = f"{self.certificate} and its key cannot be used: {error.strerror}"
+                raise SettingsError("--tls-cert", message) from None

@@ -128,14 +128,25 @@ def _settings(token_file: Path | None) -> Settings:
     Raises:
         SettingsError: one is wrong.
     """
-    given: dict[str, object] = {"sync": "durable"}
     if token_file is None:
-        return Settings.load(given)
+        return _checked(Settings.load({"sync": "durable"}))
     try:
-        given["receiver_token"] = token_file.read_text(encoding="ascii")
-        return Settings.load(given)
-    except (OSError, ValueError):
-        raise SettingsError("--token-file", f"{token_file} cannot be read as ASCII") from None
+        token = token_file.read_text(encoding="utf-8", errors="replace")
+        return _checked(Settings.load({"sync": "durable", "receiver_token": token}))
+    except OSError as error:
+        raise SettingsError("--token-file", f"{token_file}: {error.strerror}") from None
+    except SettingsError as error:
+        if error.variable != _TOKEN:
+            raise
+        problem = str(error).removeprefix(f"{_TOKEN}: ")
+        raise SettingsError("--token-file", problem) from None
+
+
+def _checked(settings: Settings) -> Settings:
+    token = settings.receiver_token
+    if token is not None and len(token.reveal()) < _SHORTEST_TOKEN:
+        raise SettingsError(_TOKEN, f"a token has {_SHORTEST_TOKEN} characters or more")
+    return settings
 
 
 def _check(settings: Settings, exposed: str | None) -> None:
@@ -149,10 +160,7 @@ def _check(settings: Settings, exposed: str | None) -> None:
         SettingsError: one is missing, or cannot be used.
     """
     settings.check_delivery()
-    token = settings.receiver_token
-    if token is None and exposed is not None:
+    if settings.receiver_token is None and exposed is not None:
         message = f"{exposed} is not loopback: set it, or give --token-file or --insecure"
         raise SettingsError(_TOKEN, message)
-    if token is not None and len(token.reveal()) < _SHORTEST_TOKEN:
-        raise SettingsError(_TOKEN, f"a token has {_SHORTEST_TOKEN} characters or more")
     prepare_root(settings.spool_dir or default_root())

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from scorespan.receiver.ending import SIGNALS, longest_ending
 from scorespan.receiver.place import Place, Running
@@ -153,17 +153,21 @@ class _Parent:
 
     def _reap(self) -> None:
         """Take away every child that has ended; as process 1 there may be others than ours."""
-        while True:
-            try:
+        codes: dict[int, int] = {}
+        with suppress(ChildProcessError):
+            while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            for place in self._places:
-                if place.running is not None and place.running.process.pid == pid:
-                    place.running.process.returncode = os.waitstatus_to_exitcode(status)
-                    self._gone(place, place.running)
+                if pid == 0:
+                    break
+                codes[pid] = os.waitstatus_to_exitcode(status)
+        for place in self._places:
+            running = place.running
+            if running is not None:
+                if running.process.pid in codes:
+                    running.process.returncode = codes[running.process.pid]
+                # Who signals a process asks as well, and takes it away.
+                if running.process.poll() is not None:
+                    self._gone(place, running)
 
     def _gone(self, place: Place, running: Running) -> None:
         if running.link in self._selector.get_map():
