@@ -40,7 +40,21 @@ ALLOWED: dict[str, set[str]] = {
     "conversion.attribute_values": {"conversion.span"},
     "conversion.numbered": {"conversion.span"},
     "conversion.sdk": {"conversion.attribute_values", "conversion.span"},
-    "conversion.otlp": {"conversion.attribute_values", "conversion.span"},
+    "conversion.otlp_wire": set(),
+    "conversion.otlp_members": set(),
+    "conversion.otlp_reading": {"conversion.attribute_values", "conversion.span"},
+    "conversion.otlp_attributes": {"conversion.attribute_values", "conversion.otlp_wire"},
+    "conversion.otlp_json": {
+        "conversion.attribute_values", "conversion.otlp_members", "conversion.otlp_reading",
+        "conversion.span",
+    },
+    "conversion.otlp_protobuf": {
+        "conversion.attribute_values", "conversion.otlp_attributes", "conversion.otlp_reading",
+        "conversion.otlp_wire", "conversion.span",
+    },
+    "conversion.otlp": {
+        "conversion.otlp_json", "conversion.otlp_protobuf", "conversion.otlp_reading",
+    },
     "conversion.convert": {"conversion.span", "dialects"},
     "conversion": set(),
     "spool": {"spool"},
@@ -72,7 +86,7 @@ FENCES: dict[str, set[str]] = {
         "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver",
         "scoring", "sdk",
     },
-    "google": {"conversion", "receiver"},
+    "google": {"conversion.otlp_protobuf", "conversion.otlp_wire", "receiver"},
     "grpc": {"receiver"},
     "requests": {"delivery", "openscale"},
     "urllib3": {"delivery"},  # its errors and socket options; requests brings it

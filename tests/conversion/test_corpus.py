@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pytest
 
 from scorespan import attributes
-from scorespan.conversion.attribute_values import OwnData, resource_values, scoring_span
+from scorespan.conversion.attribute_values import resource_values, scoring_span
 from scorespan.conversion.convert import convert
 from scorespan.conversion.span import OPAQUE_BYTES, decode, encode
 from scorespan.errors import ConversionError
 from scorespan.record import PayloadRecord
 
-OWN = OwnData("scoring", "a" * 32, "b" * 16, 1, 2, False, None, None)
+OWN = ("scoring", "a" * 32, "b" * 16, 1, 2, False, None, None)
 
 
 class Case(NamedTuple):

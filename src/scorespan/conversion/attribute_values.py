@@ -7,8 +7,9 @@ goes with the attributes that are there, not with those that might be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from scorespan import attributes
 from scorespan.bodies import encode_value
@@ -18,11 +19,14 @@ from scorespan.telemetry import said
 _INT64 = 2**63
 _ENCODED = 1024 * 1024
 _SHOWN = 200
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _PLACE = {name: place for place, name in enumerate(ScoringSpan._fields)}
 _OWN_DATA = slice(_PLACE["name"], _PLACE["error_message"] + 1)
-_NOTES, _PROBLEMS = _PLACE["notes"], _PLACE["problems"]
+_ID, _NOTES, _PROBLEMS = _PLACE["scoring_id"], _PLACE["notes"], _PLACE["problems"]
+# What `_make` does, in half the time.
+_new = functools.partial(tuple.__new__, ScoringSpan)
 
-_BODIES = {
+BODIES = {
     attributes.REQUEST: _PLACE["request"],
     attributes.RESPONSE: _PLACE["response"],
 }
@@ -31,12 +35,12 @@ _SHARED = {
     attributes.SUBSCRIPTION_ID: _PLACE["subscription_id"],
     attributes.DEPLOYMENT_ID: _PLACE["deployment_id"],
 }
-_OF_RESOURCE = {
+OF_RESOURCE = {
     **_SHARED,
     attributes.SERVICE_NAME: _PLACE["service_name"],
     attributes.SERVICE_INSTANCE_ID: _PLACE["service_instance_id"],
 }
-_TEXTS = {
+TEXTS = {
     **_SHARED,
     attributes.REQUEST_CONTENT_TYPE: _PLACE["request_content_type"],
     attributes.RESPONSE_CONTENT_TYPE: _PLACE["response_content_type"],
@@ -48,7 +52,7 @@ _TEXTS = {
     attributes.CLIENT_ID: _PLACE["client_id"],
     attributes.PRODUCER_ID: _PLACE["producer_id"],
 }
-_INTEGERS = {
+INTEGERS = {
     attributes.RESPONSE_TIME: _PLACE["response_time"],
     attributes.SEQUENCE: _PLACE["sequence"],
 }
@@ -58,17 +62,14 @@ _LISTS = {
 }
 
 
-class OwnData(NamedTuple):
-    """What a span says outside its attributes, in the order of ScoringSpan's fields."""
+OwnData: TypeAlias = tuple[str, str, str, int, int, bool, str | None, str | None]
+"""What a span says outside its attributes, in the order of ScoringSpan's fields: name, trace id,
+span id, start and end in nanoseconds since the epoch, failed, error type, error message."""
 
-    name: str
-    trace_id: str
-    span_id: str
-    start_time: int
-    end_time: int
-    failed: bool
-    error_type: str | None
-    error_message: str | None
+NAMES = frozenset({*BODIES, *TEXTS, *INTEGERS, *_LISTS, attributes.PROBLEM})
+"""All attributes that are read."""
+MARKS = frozenset({attributes.REQUEST, attributes.RESPONSE, attributes.ID})
+"""A span with one of these is a scoring span."""
 
 
 def resource_values(resource: Mapping[str, Any]) -> list[Any]:
@@ -77,10 +78,8 @@ def resource_values(resource: Mapping[str, Any]) -> list[Any]:
     An id that is no string is taken as text: left out, its records would go where the settings say.
     """
     values = list(ScoringSpan())
-    for name, place in _OF_RESOURCE.items():
-        value = resource.get(name)
-        if value is not None:
-            values[place] = said(value)
+    for name, place in OF_RESOURCE.items():
+        values[place] = text_of(resource.get(name))
     return values
 
 
@@ -89,27 +88,101 @@ def scoring_span(found: Mapping[str, Any], own: OwnData, resource: list[Any]) ->
 
     What is wrong with an attribute is named in `problems`; nothing raises.
     """
-    values = resource.copy()
+    return filled(resource.copy(), found, own)
+
+
+def filled(values: list[Any], found: Mapping[str, Any], own: OwnData) -> ScoringSpan:
+    """The same, of values that already hold the resource's, and attributes in their places.
+
+    Args:
+        values: in the order of ScoringSpan's fields; a reader may have put into it what stands in
+            `BODIES` as bytes, in `TEXTS` as a string and in `INTEGERS` as 64 bits.
+        found: the attributes that are not in `values` yet.
+        own: what the span says outside its attributes.
+    """
     values[_OWN_DATA] = own
+    if found:
+        _fill(values, found)
+    if not values[_ID]:
+        # The id is made of these two: without them all such spans would be one record.
+        trace_id, span_id = own[1], own[2]
+        if (
+            len(trace_id) != 32
+            or len(span_id) != 16
+            or trace_id == _NO_TRACE
+            or span_id == _NO_SPAN
+        ):
+            problem = f"{attributes.ID}: none, and no trace id and span id to make it of"
+            values[_PROBLEMS] = (*(values[_PROBLEMS] or ()), problem)
+    return _new(values)
+
+
+def _fill(values: list[Any], found: Mapping[str, Any]) -> None:
+    """Put attributes into their places, and what is wrong with them among the problems."""
     problems: list[str] = []
     for name, value in found.items():
-        place = _BODIES.get(name)
+        place = BODIES.get(name)
         if place is not None:
             if type(value) is str and value.isascii() and len(value) <= MAX_BODY:
                 values[place] = value.encode("ascii")
             else:
                 values[place] = _body(name, value, values, problems)
             continue
-        place = _TEXTS.get(name)
+        place = TEXTS.get(name)
         if place is not None and type(value) is str:
             values[place] = value
-        elif name in _INTEGERS and type(value) is int and -_INT64 <= value < _INT64:
-            values[_INTEGERS[name]] = value
-        elif value is not None:
-            _rest(name, value, values, problems)
+        elif name in INTEGERS and type(value) is int and -_INT64 <= value < _INT64:
+            values[INTEGERS[name]] = value
+        elif value is not None and name in NAMES:
+            _rest(name, carried(value), values, problems)
     if problems:
         values[_PROBLEMS] = tuple(problems)
-    return ScoringSpan._make(values)
+
+
+def nanoseconds(which: str, value: Any, found: dict[str, Any]) -> int:
+    """A time that an application gave, as the whole number it should have been.
+
+    What is no time becomes 0, and a problem among the attributes.
+
+    Args:
+        which: `start` or `end`.
+        value: the time.
+        found: the span's attributes.
+    """
+    try:
+        time = int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        time = _INT64
+    if -_INT64 <= time < _INT64:
+        return time
+    problem = f"the span's {which} is not a time in nanoseconds of 64 bits"
+    told = found.get(attributes.PROBLEM)
+    found[attributes.PROBLEM] = f"{told}; {problem}" if isinstance(told, str) else problem
+    return 0
+
+
+def text_of(value: object) -> str | None:
+    """A value of any type as text; None for None."""
+    return value if value is None or type(value) is str else said(carried(value))
+
+
+def carried(value: object) -> object:
+    """A value as OTLP carries it: of Python's own types, so that both doors say the same of it."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, bytes):
+        return bytes(value)
+    if isinstance(value, Sequence):
+        return tuple(map(carried, value))
+    if isinstance(value, Mapping):
+        return {str(key): carried(item) for key, item in value.items()}
+    return value
 
 
 def _body(name: str, value: Any, values: list[Any], problems: list[str]) -> bytes | None:
@@ -139,22 +212,23 @@ def _utf8(text: str) -> bytes:
 def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> None:
     """The rare ones: lists of strings, a problem told by the producer, and wrong types."""
     if name in _LISTS:
-        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+        if isinstance(value, tuple) and all(type(item) is str for item in value):
             values[_LISTS[name]] = (*(values[_LISTS[name]] or ()), *value)
             return
         expected = "a list of strings"
-    elif name == attributes.PROBLEM and isinstance(value, str):
-        problems.append(value)
-        return
-    elif name in _TEXTS and isinstance(value, str):
-        values[_TEXTS[name]] = str.__str__(value)
-        return
-    elif name in _TEXTS or name == attributes.PROBLEM:
-        expected = "a string"
-    elif name in _INTEGERS:
+    elif name in INTEGERS:
+        if type(value) is int and -_INT64 <= value < _INT64:
+            values[INTEGERS[name]] = value
+            return
         expected = "an integer of 64 bits"
-    else:
+    elif type(value) is str:
+        if name == attributes.PROBLEM:
+            problems.append(value)
+        else:
+            values[TEXTS[name]] = value
         return
+    else:
+        expected = "a string"
     shown = said(value)[:_SHOWN]
     problems.append(f"{name}: {expected} is needed, not {type(value).__name__} {shown}")
     if name in _SHARED:

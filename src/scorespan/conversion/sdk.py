@@ -13,7 +13,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from scorespan import attributes
-from scorespan.conversion.attribute_values import OwnData, resource_values, scoring_span
+from scorespan.conversion.attribute_values import (
+    nanoseconds,
+    resource_values,
+    scoring_span,
+    text_of,
+)
 from scorespan.conversion.span import ScoringSpan
 
 _NOTHING: Mapping[str, Any] = {}
@@ -41,16 +46,16 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
     status = span.status
     failed = status.status_code is _ERROR
     if failed:
-        error_message = status.description
+        error_message = status.description or None  # OTLP cannot tell the two apart
         for event in span.events:
             if event.name == "exception":
                 recorded = event.attributes or _NOTHING
-                error_type = _text(recorded.get("exception.type"))
-                error_message = _text(recorded.get("exception.message"))
+                error_type = text_of(recorded.get("exception.type"))
+                error_message = text_of(recorded.get("exception.message"))
     start, end = span.start_time, span.end_time
     if type(start) is not int or type(end) is not int or not 0 <= start < _INT64 > end >= 0:
-        start, end = _nanoseconds("start", start, found), _nanoseconds("end", end, found)
-    own = OwnData(
+        start, end = nanoseconds("start", start, found), nanoseconds("end", end, found)
+    own = (
         str(span.name),
         f"{context.trace_id:032x}" if context else "",
         f"{context.span_id:016x}" if context else "",
@@ -61,22 +66,6 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
         error_message,
     )
     return scoring_span(found, own, _of_resource(span.resource))
-
-
-def _nanoseconds(which: str, value: Any, found: dict[str, Any]) -> int:
-    """A time that an application gave, as the whole number it should have been."""
-    try:
-        time = int(value or 0)
-    except (TypeError, ValueError, OverflowError):
-        time = _INT64
-    if -_INT64 <= time < _INT64:
-        return time
-    found[attributes.PROBLEM] = f"the span's {which} is not a time in nanoseconds of 64 bits"
-    return 0
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _of_resource(resource: Resource) -> list[Any]:

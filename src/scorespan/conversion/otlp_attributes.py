@@ -1,0 +1,200 @@
+"""Attributes of OTLP in their wire form.
+
+Nearly all come in the one form that every encoder writes: the key, then a text, and nothing behind
+it. Those are read by their bytes, and what is the same for many spans only once; whatever has
+another form goes through protobuf's own parser.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scorespan import attributes as names_of
+from scorespan.conversion import otlp_wire as wire
+from scorespan.conversion.attribute_values import BODIES, INTEGERS, NAMES, TEXTS
+
+_SHORT = 128
+"""Bytes of an attribute that may be the same for many spans."""
+_REMEMBERED = 512
+"""How much of one request is remembered."""
+_VARYING = {names_of.ID, names_of.TIMESTAMP}
+"""Texts that are another for each span."""
+_STARTS = {bytes((0x0A, len(name))) + name.encode(): name for name in NAMES}
+"""How an attribute begins: field 1, the key's length, the key."""
+_KEYS = {name.encode(): name for name in NAMES}
+_IN_EVERY_KEY = b"scoring."
+_INTEGER_HEADS = {3 + digits: bytes((0x12, 1 + digits, 0x18)) for digits in range(1, 10)}
+"""What stands before a whole number in an attribute's value, by the size of both together."""
+_NOWHERE = b"\x00"
+
+
+class Seen:
+    """What attributes of a request have shown: most spans of a service say nearly the same.
+
+    Attributes:
+        values: places and values of short attributes, by their bytes.
+        heads: place of a body, and what stands before its text, by the length of the attribute.
+    """
+
+    __slots__ = ("heads", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, tuple[int, str | bytes]] = {}
+        self.heads: dict[int, tuple[int, bytes]] = {}
+
+
+def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) -> dict[str, Any]:
+    """Read a span's attributes into their places among values; what has none is returned.
+
+    Args:
+        attributes: in wire form.
+        values: in the order of ScoringSpan's fields, as `attribute_values.filled` takes them.
+        seen: of this request.
+
+    Raises:
+        DecodeError: an attribute that is read is damaged.
+    """
+    found: dict[str, Any] = {}
+    known, heads = seen.values, seen.heads
+    for attribute in attributes:
+        length = len(attribute)
+        if length <= _SHORT:
+            if attribute in known:
+                place, value = known[attribute]
+                values[place] = value
+                continue
+        elif length in heads:
+            place, head = heads[length]
+            if attribute.startswith(head):
+                values[place] = attribute[len(head) :]
+                continue
+        _read_attribute(attribute, values, found, seen)
+    return found
+
+
+def _read_attribute(attribute: bytes, values: list[Any], found: dict[str, Any], seen: Seen) -> None:
+    """Read an attribute that has not been seen yet, and remember what may come again."""
+    length = len(attribute)
+    start = attribute[1] + 2 if length > 1 else 0
+    name = _STARTS.get(attribute[:start])
+    if name in INTEGERS and (number := _integer(attribute, start)) is not None:
+        values[INTEGERS[name]] = number
+        return
+    text_head = _text_head(length - start)
+    if name is None or not attribute.startswith(text_head, start):
+        if _IN_EVERY_KEY in attribute:
+            _read_otherwise(attribute, found)
+        return
+    head = attribute[: start + len(text_head)]
+    text = attribute[len(head) :]
+    value = text if name in BODIES else _text(text)
+    place = BODIES.get(name) if name in BODIES else TEXTS.get(name)
+    if place is None or (name in TEXTS and type(value) is not str):
+        found[name] = value
+        return
+    values[place] = value
+    if length > _SHORT:
+        if name in BODIES and len(seen.heads) < _REMEMBERED:
+            seen.heads[length] = place, head
+    elif name not in _VARYING and len(seen.values) < _REMEMBERED:
+        seen.values[attribute] = place, value
+
+
+def _integer(attribute: bytes, start: int) -> int | None:
+    """A whole number from 0 on that is all of an attribute's value; None: it is something else."""
+    head = _INTEGER_HEADS.get(len(attribute) - start)
+    if head is None or not attribute.startswith(head, start):
+        return None
+    number, shift = 0, 0
+    digits = attribute[start + 3 :]
+    for digit in digits:
+        number |= (digit & 127) << shift
+        shift += 7
+        if digit < 128:
+            break
+    return number if shift == 7 * len(digits) and digit < 128 else None
+
+
+def attributes_named(attributes: Iterable[bytes], names: Mapping[bytes, str]) -> dict[str, Any]:
+    """Values of those attributes that have one of these names.
+
+    Args:
+        attributes: in wire form.
+        names: each by its UTF-8.
+
+    Raises:
+        DecodeError: one of them is damaged.
+    """
+    found: dict[str, Any] = {}
+    for attribute in attributes:
+        if any(key in attribute for key in names):
+            pair = wire.key_value(attribute)
+            if pair.key in names:
+                found[names[pair.key]] = _value(pair.value)
+    return found
+
+
+def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
+    """Read an attribute of whatever form into those found, if it is one that is read."""
+    pair = wire.key_value(attribute)
+    name = _KEYS.get(pair.key)
+    if name is None:
+        return
+    if name in BODIES and pair.value.WhichOneof("value") == "string_value":
+        found[name] = pair.value.string_value
+    else:
+        found[name] = _value(pair.value)
+
+
+@functools.lru_cache(maxsize=4096)
+def _text_head(size: int) -> bytes:
+    """What stands before a text in an attribute's value, both together of this size.
+
+    Where no text makes that size, it is bytes that stand nowhere in an attribute.
+    """
+    for digits in range(1, 6):
+        for outer_digits in (digits, digits + 1):
+            length = size - 2 - digits - outer_digits
+            if length >= 0:
+                head = b"\x12" + _varint(1 + digits + length) + b"\x0a" + _varint(length)
+                if len(head) + length == size:
+                    return head
+    return _NOWHERE
+
+
+def _varint(number: int) -> bytes:
+    """A number in protobuf's form: seven bits a byte, the lowest first."""
+    digits = bytearray()
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*digits, number))
+
+
+def _text(raw: bytes) -> str | bytes:
+    """A text; as bytes, which no attribute but a body may have, where it is no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _value(value: wire.AnyValue, *, inner: bool = False) -> Any:
+    """A value in Python's own types, as the SDK has it; its depth is bounded by protobuf."""
+    kind = value.WhichOneof("value")
+    if kind is None:
+        return None
+    held = getattr(value, kind)
+    if kind == "string_value":
+        # Inside a body, what is no UTF-8 stays visible in the JSON that is made of it.
+        return held.decode("utf-8", "surrogateescape") if inner else _text(held)
+    if kind == "array_value":
+        return tuple([_value(item, inner=True) for item in held.values])
+    if kind == "kvlist_value":
+        return {
+            pair.key.decode("utf-8", "surrogateescape"): _value(pair.value, inner=True)
+            for pair in held.values
+        }
+    return held
