@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.real import free_ports
+from collector.hop import free_port
 
 
 class Backend:
@@ -29,7 +29,7 @@ class Backend:
     """
 
     def __init__(self) -> None:
-        (self._port,) = free_ports(1)
+        self._port = free_port()
         self.spans: list[Span] = []
         """Every span of every request that was answered well."""
         self.tokens: set[str | None] = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from collector.build import CONFIGURATIONS, program
+from collector.hop import free_port
 from running import clean_environment, wait_until
 
 AGENT = CONFIGURATIONS / "agent.yaml"
@@ -55,7 +55,7 @@ class RealCollector:
             **clean_environment(),
             "QUEUE_DIR": str(folder / "queue"),
             "SCORESPAN_RECEIVER_TOKEN": TOKEN,
-            **dict(zip(_PORTS, map(str, free_ports(len(_PORTS))), strict=True)),
+            **{name: str(free_port()) for name in _PORTS},
             **environment,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,15 +141,3 @@ def running_collector(
         yield real
     finally:
         real.stop_where_it_runs()
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
