@@ -26,8 +26,26 @@ def test_a_process_tells_what_it_has_counted():
     )
 
 
+def test_a_receiver_tells_what_it_has_stored():
+    """Its scorings are counted elsewhere: none is no news, and those without numbers are some."""
+    assert told({"scored": 0, "outcomes": {"stored": 7}}) == "stored 7"
+    assert told({"scored": 2, "outcomes": {"stored": 7}}) == "scored 2, stored 7"
+
+
+def test_scorings_that_bring_their_number_are_scored():
+    """As behind an exporter: the process has counted them, whoever numbered them."""
+    status = {"scored": 1, "brought": ["p", 6], "outcomes": {"stored": 7}}
+    assert told(status) == "scored 7, stored 7"
+
+
 @pytest.mark.parametrize(
-    "status", [{}, {"scored": "many", "outcomes": [], "posts": {"accepted": None}, "lag": 1}]
+    "status",
+    [
+        {},
+        {"brought": [1]},
+        {"scored": "many", "brought": [1, None], "outcomes": [], "posts": {"accepted": None}},
+        {"lag": 1},
+    ],
 )
 def test_what_cannot_be_read_is_left_out(status):
     """A status of another version, or none at all, is no reason to fail."""

@@ -33,6 +33,9 @@ def test_ranges_hold_what_a_set_holds(made: list[tuple[bool, int, int]]):
     assert bool(ranges) == bool(expected)
     others = Ranges([(-9, 2), (5, 5), (8, 25)])
     assert list(ranges.among(others)) == sorted(one for one in expected if one in others)
+    assert [ranges.has_any(one, one + 3) for one in range(-30, 60)] == [
+        any(number in expected for number in range(one, one + 4)) for one in range(-30, 60)
+    ]
     gaps = {one for start, end in ranges.missing(-5, 30) for one in range(start, end + 1)}
     assert gaps == set(range(-5, 31)) - expected
     # As few as can be: no two touch.

@@ -9,14 +9,17 @@ from typing import Any
 def told(status: Mapping[str, Any]) -> str:
     """One line: what the process has counted; what is 0 is left out beside the first two.
 
-    What cannot be read in it is left out as well: another version may have written it.
+    A receiver scores nothing, and says what it has stored. What cannot be read in it is left out as
+    well: another version may have written it.
     """
     return ", ".join(_parts(status))
 
 
 def _parts(status: Mapping[str, Any]) -> Iterator[str]:
     outcomes = _mapping(status.get("outcomes"))
-    yield f"scored {_number(status.get('scored')):.0f}"
+    scored = _number(status.get("scored")) + _brought(status.get("brought"))
+    if scored or not any(map(_number, outcomes.values())):
+        yield f"scored {scored:.0f}"
     yield f"stored {_number(outcomes.get('stored')):.0f}"
     for outcome, count in outcomes.items():
         if outcome != "stored" and _number(count):
@@ -36,6 +39,11 @@ def _parts(status: Mapping[str, Any]) -> Iterator[str]:
     lag = _mapping(status.get("lag"))
     if _number(lag.get("count")):
         yield f"lag {_number(lag.get('sum')) / lag['count']:.1f} s"
+
+
+def _brought(value: object) -> float:
+    """How far a producer had counted whose scorings bring their numbers along."""
+    return _number(value[1]) if isinstance(value, list) and len(value) > 1 else 0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -127,20 +127,21 @@ class Counts:
         minutes = {number: minute for number, _, minute in line.named}
         spots = {minute: spot_of(line, minute) for minute in set(minutes.values())}
         stretches = stretches_of(minutes)
-        if any(self._knows_any(source, *stretch) for stretch in stretches):
+        known = self.ended.setdefault(source, {})
+        if any(ended.ranges.has_any(*stretch) for ended in known.values() for stretch in stretches):
             for number, minute in minutes.items():
                 self._count(source, line.outcome, number, spots[minute])
             return
         # Nearly always: a few stretches of numbers that are new.
-        ended = self.ended.setdefault(source, {}).setdefault(line.outcome, Ended())
+        ended = known.get(line.outcome) or known.setdefault(line.outcome, Ended())
         for stretch in stretches:
             ended.ranges.add(*stretch)
+        if len(spots) == 1:
+            (spot,) = spots.values()
+            ended.spots[spot] += len(minutes)
+            return
         for minute, count in Counter(minutes.values()).items():
             ended.spots[spots[minute]] += count
-
-    def _knows_any(self, source: Source, first: int, last: int) -> bool:
-        known = self.ended.get(source, {}).values()
-        return any([*ended.ranges.missing(first, last)] != [(first, last)] for ended in known)
 
     def _count(self, source: Source, outcome: str, number: int, spot: Spot) -> None:
         known = self.outcome_of(source, number)

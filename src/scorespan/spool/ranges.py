@@ -56,6 +56,11 @@ class Ranges:
         if expected <= last:
             yield expected, last
 
+    def has_any(self, first: int, last: int) -> bool:
+        """Whether any number from `first` to `last` is in the set."""
+        place = bisect_left(self._lasts, first)
+        return place < len(self._firsts) and self._firsts[place] <= last
+
     def among(self, others: Ranges) -> Iterator[int]:
         """The numbers that are in both, in order."""
         for first, last in others:
