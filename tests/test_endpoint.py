@@ -86,8 +86,8 @@ def test_a_taken_address_is_named():
 
 def test_a_host_that_is_not_there_is_named():
     """The error names it."""
-    with pytest.raises(OSError, match="no such host.invalid"):
-        Endpoint("no such host.invalid").bind()
+    with pytest.raises(OSError, match="no such host"):
+        Endpoint("no such host").bind()
 
 
 def test_those_who_share_an_address_may_all_listen():

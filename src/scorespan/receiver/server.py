@@ -27,6 +27,7 @@ from scorespan.settings import Settings
 # Longer than the idle time after which clients drop a connection themselves, so that none sends
 # into one that is just being closed.
 _KEEP_ALIVE_SECONDS = 120
+_CLOSE = (b"connection", b"close")
 _POLL_SECONDS = 0.02
 
 _logger = logging.getLogger("scorespan")
@@ -93,7 +94,7 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
 
             def stop() -> None:
                 reception.stop()
-                server.should_exit = True
+                server.leave()
 
             ending.then(stop)
             asyncio.run(server.serve(sockets=[listener]))
@@ -129,6 +130,16 @@ class _HttpServer(uvicorn.Server):
     def capture_signals(self) -> Any:
         return nullcontext()
 
+    def leave(self) -> None:
+        """Stop soon; from now on each answer closes its connection. For a signal handler."""
+        self.should_exit = True
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        headers = self.server_state.default_headers
+        if _CLOSE not in headers:
+            self.server_state.default_headers = [*headers, _CLOSE]
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.on_listening()
@@ -136,6 +147,7 @@ class _HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in; answer what is under way; tell what comes on open connections to leave."""
         _logger.info("stopping: requests under way are answered")
+        self._close_connections()  # the list is renewed now and then
         for server in self.servers:
             server.close()
         for listener in sockets or ():
