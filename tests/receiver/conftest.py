@@ -24,6 +24,7 @@ def make_intake(scripted_mart: ScriptedMart, tmp_path: Path) -> Iterator[Callabl
 
         def make(**settings: object) -> Intake:
             known = {**scripted_mart.settings, "spool_dir": tmp_path / "spool", "sync": "durable"}
+            known["shutdown_seconds"] = 0.2
             intake = Intake(Settings.load({**known, **settings}, {}))
             intake.open()
             stack.callback(intake.close)

@@ -107,7 +107,9 @@ def served(
     if bounds is not None:
         Protocol.bounds = bounds
     app = create_app(reception, Access(Secret(token) if token else None), memory)
-    config = uvicorn.Config(app, http=Protocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(

@@ -94,10 +94,7 @@ class ReceiverProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Not offered; what follows would be read as that other protocol.
-            self._close_after_answer()
+            self._parse(data)
         except httptools.HttpParserError as error:
             self._refuse(431 if isinstance(error.__context__, _TooMuchError) else 400)
         else:
@@ -127,6 +124,8 @@ class ReceiverProtocol(HttpToolsProtocol):
         """A head is complete: its request begins, or waits for the one before."""
         if len(self.pipeline) >= self.bounds.pipelined:
             raise _TooMuchError
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self._body_bytes = 0
@@ -139,6 +138,8 @@ class ReceiverProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         super().on_message_complete()
 
@@ -161,6 +162,30 @@ class ReceiverProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes) -> None:
+        """Let the parser read; an upgrade that a request offers is not taken up.
+
+        The parser would skip that request's body, and leave off. So it reads the head once more,
+        without the offer.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                method = self.parser.get_method()
+                if method == b"CONNECT":
+                    raise httptools.HttpParserError("there is no tunnel here") from None
+                line = b"%s %s HTTP/%s\r\n" % (
+                    method,
+                    self.url,
+                    self.parser.get_http_version().encode(),
+                )
+                others = [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] != b"upgrade"]
+                data = b"".join([line, *others, b"\r\n", data[upgrade.args[0] :]])
+                self.parser = httptools.HttpRequestParser(self)
+            else:
+                return
 
     def _is_working(self) -> bool:
         return self._running is not None and not self._running.response_complete
@@ -254,8 +279,8 @@ class ReceiverProtocol(HttpToolsProtocol):
     def _read_rest(self, data: bytes) -> None:
         """Read on in a body that is answered; at its end the connection may go."""
         if not self._ended:
-            with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
-                self.parser.feed_data(data)
+            with contextlib.suppress(httptools.HttpParserError):
+                self._parse(data)
                 if self._in_body:
                     return
             self._ended = True
