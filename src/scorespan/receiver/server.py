@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from scorespan.endpoint import Endpoint
 from scorespan.intake import Intake
 from scorespan.receiver.access import Access
 from scorespan.receiver.connection import ReceiverProtocol
@@ -81,7 +82,7 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
         reception = Reception(intake)
         reception.report()
         access, memory = Access(settings.receiver_token), Memory()
-        config = _config(create_app(reception, access, memory), doors)
+        config = _config(create_app(reception, access, memory), doors.http, shared=shared)
         with ExitStack() as stack:
             server = _HttpServer(config)
             if doors.grpc is not None:
@@ -102,13 +103,16 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
         intake.close()
 
 
-def _config(app: Any, doors: Doors) -> uvicorn.Config:
+def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         http=ReceiverProtocol,
+        # The event loop accepts as many at a time: whoever woke first would have them all, and
+        # senders keep their connections.
+        backlog=1 if shared else socket.SOMAXCONN,
         ws="none",
-        ssl_certfile=doors.http.certificate,
-        ssl_keyfile=doors.http.certificate_key,
+        ssl_certfile=endpoint.certificate,
+        ssl_keyfile=endpoint.certificate_key,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         lifespan="off",
         access_log=False,
@@ -142,6 +146,8 @@ class _HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(socket.SOMAXCONN)  # how many may wait is another matter
         self.on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
