@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import caller, delivery, ingest, spool
+from tests.benchmarks import caller, delivery, ingest, receiver, spool
 from tests.benchmarks.measure import Comparison
 
 _WIDTH = 120
@@ -20,7 +20,7 @@ def main() -> None:
     console = Console()
     console.width = max(console.width, _WIDTH)  # cut figures say nothing
     comparisons: list[Comparison] = []
-    for bench in (caller, delivery, ingest):
+    for bench in (caller, delivery, ingest, receiver):
         console.print(f"measuring: {bench.WHAT} ...")
         comparisons += bench.run()
     drawn = Table(header_style="bold", box=None, pad_edge=False)
@@ -38,6 +38,7 @@ def main() -> None:
             style="" if one.ratio <= one.must else "red",
         )
     console.print(drawn)
+    console.print(receiver_table())
     console.print(f"measuring: {spool.WHAT} ...")
     console.print(spool_table())
     found = spool.recovery()
@@ -45,6 +46,23 @@ def main() -> None:
         f"a backlog of {found.backlog / 1e9:.1f} GB: the first put after "
         f"{found.start * 1000:.0f} ms, all of it read at {found.scan_per_gb:.1f} s/GB"
     )
+
+
+def receiver_table() -> Table:
+    """The receiver: spans a second, and milliseconds of an answer at half of that load."""
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    for name in ("receiver", "spans/s per core", "goal", "spans/s", "p50 at half load", "p99"):
+        drawn.add_column(name, justify="left" if name == "receiver" else "right")
+    for rate in receiver.rates():
+        drawn.add_row(
+            f"{rate.workers} worker process" + "es" * (rate.workers > 1),
+            f"{rate.per_core:,.0f}",
+            f"{receiver.GOAL:,}",
+            f"{rate.per_second:,.0f}",
+            f"{rate.p50 * 1000:.1f} ms",
+            f"{rate.p99 * 1000:.1f} ms",
+        )
+    return drawn
 
 
 def spool_table() -> Table:
