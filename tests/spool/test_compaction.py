@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,8 @@ from scorespan.spool.root import Route, create_directory, prepare_root
 ROUTE = Route("http://mart", "one")
 ALL = Kept(seconds=-1.0)
 DAY = 24 * 3600.0
+IDS = ("p", "q", "", "a/b", 'a"b', "a\\", '","route":', "\n", "\u00fc\u2028", "\\u0070")
+"""Producers call themselves what they like."""
 
 
 class Stopped(BaseException):
@@ -131,6 +134,63 @@ def test_counts_say_what_the_lines_said(tmp_path: Path):
     assert before[source, STORED][0] == [(1, 30)]
     assert before[source, STORED][1][Spot("s1", "d", 1)] == 4
     assert before[source] == 33
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(IDS), st.integers(1, 9)), min_size=1),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(deadline=None, max_examples=50)
+def test_producers_that_say_nothing_more_keep_their_counts(steps: list[list[tuple[str, int]]]):
+    """Whatever they are called: a step changes the lines of those that it counts, and no other."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        expected: dict[str, set[int]] = {}
+        for place, step in enumerate(steps):
+            write(folder, f"{place}", *(item(number, producer=one) for one, number in step))
+            for one, number in step:
+                expected.setdefault(one, set()).add(number)
+            finish(folder)
+        counts = read_counts(folder)
+        assert {
+            source.producer_id: {
+                number for first, last in one[STORED].ranges for number in range(first, last + 1)
+            }
+            for source, one in counts.ended.items()
+            if one
+        } == expected
+        assert sum(sum(one[STORED].spots.values()) for one in counts.ended.values() if one) == sum(
+            map(len, expected.values())
+        )
+
+
+def test_who_counted_elsewhere_is_known_by_the_counts(tmp_path: Path):
+    """Of whom the ledger has a first line counts here, also where it has not counted far."""
+    one = Ledger(tmp_path, "a", route=ROUTE, producer_id="own")
+    one.append([item(1, producer="own"), item(1, producer="far")])
+    one.close()
+    finish(tmp_path)
+    assert read_counts(tmp_path).scored == {Source(ROUTE, "own"): 0}
+    write(tmp_path, "b", item(2, producer="far"))
+    finish(tmp_path)
+    assert read_counts(tmp_path).scored == {Source(ROUTE, "own"): 0, Source(ROUTE, "p"): 2}
+
+
+def test_a_damaged_line_of_the_counts_is_told_for_ever(tmp_path: Path):
+    """By the steps that pass it on, and by the one that drops it."""
+    write(tmp_path, "a", item(1, producer="quiet"), item(1, producer="talks"))
+    finish(tmp_path)
+    content = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(content.replace(b'"stored"', b'"storad"'))
+    damaged = read_counts(tmp_path).cut
+    assert damaged == 2
+    for producer in ("another", "talks", "quiet"):
+        write(tmp_path, "b", item(2, producer=producer))
+        finish(tmp_path)
+        assert read_counts(tmp_path).cut == damaged
 
 
 def test_young_and_few_files_stay(tmp_path: Path):

@@ -1,7 +1,7 @@
 """Numbers: for each number of a producer one small value, in a few bytes.
 
 Numbers mostly come without holes, so they are kept in blocks, however they lie: a number far off
-costs one block.
+costs one block. A block is as long as what is in it: many producers have given few numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 _BITS = 8
 _SIZE = 1 << _BITS
 _MASK = _SIZE - 1
-_EMPTY = bytes(_SIZE * array("Q").itemsize)
+_SHORTEST = 16
 
 
 class Numbers:
@@ -22,15 +22,17 @@ class Numbers:
         code: the type of a value, as in `array`.
     """
 
+    __slots__ = ("_blocks", "_code")
+
     def __init__(self, code: str) -> None:
         self._code = code
-        self._empty = _EMPTY[: _SIZE * array(code).itemsize]
         self._blocks: dict[int, array[int]] = {}
 
     def get(self, number: int) -> int:
         """The value of a number."""
         block = self._blocks.get(number >> _BITS)
-        return 0 if block is None else block[number & _MASK]
+        offset = number & _MASK
+        return 0 if block is None or offset >= len(block) else block[offset]
 
     def set(self, number: int, value: int) -> None:
         """Give a number its value.
@@ -40,14 +42,18 @@ class Numbers:
         """
         block = self._blocks.get(number >> _BITS)
         if block is None:
-            block = self._blocks[number >> _BITS] = array(self._code, self._empty)
-        block[number & _MASK] = value
+            block = self._blocks[number >> _BITS] = array(self._code)
+        offset = number & _MASK
+        if offset >= len(block):
+            length = min(_SIZE, max(_SHORTEST, offset + 1, 2 * len(block)))
+            block.frombytes(bytes((length - len(block)) * block.itemsize))
+        block[offset] = value
 
     def from_the_end(self) -> Iterator[tuple[int, int]]:
         """Every number that is there, with its value, the highest first."""
         for place in sorted(self._blocks, reverse=True):
             block = self._blocks[place]
-            for offset in reversed(range(_SIZE)):
+            for offset in reversed(range(len(block))):
                 if block[offset]:
                     yield (place << _BITS) + offset, block[offset]
 

@@ -10,14 +10,15 @@ a crash leaves standing twice is counted once, by its numbers.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from scorespan.spool.counts import FILE, read_counts, write_counts
+from scorespan.spool.counts import FILE, lines_of_others, read_counts, write_counts
 from scorespan.spool.files import DISK, Files
 from scorespan.spool.ledger import HIDDEN_SUFFIX, PART_BYTES, SUFFIX
 from scorespan.spool.ledger_files import (
@@ -35,6 +36,7 @@ MOST_SMALL = 64
 """Finished files well below the size of a part that may stand side by side."""
 _SMALL = PART_BYTES // 4
 _HIDDEN_SECONDS = 3600.0
+_WRITE_BYTES = 256 * 1024
 
 
 class Kept(NamedTuple):
@@ -138,14 +140,22 @@ def _listed(folder: Path) -> list[_File]:
 
 
 def _count(folder: Path, paths: list[Path], files: Files) -> None:
-    counts = read_counts(folder)
+    # Of producers that have ended long ago there may be very many.
+    producers = {
+        line.producer_id
+        for path in paths
+        for line in read_ledger(path)
+        if not isinstance(line, Cut)
+    }
+    counts = read_counts(folder, producers)
     for path in paths:
         for line in read_ledger(path):
             try:
                 counts.count(line)
             except (TypeError, ValueError):
                 counts.count(Cut())
-    _replace(folder / FILE, write_counts(counts), files)
+    others = lines_of_others(folder, producers)
+    _replace(folder / FILE, _joined(itertools.chain(write_counts(counts), others)), files)
     _remove(folder, paths, files)
 
 
@@ -162,6 +172,19 @@ def _whole_lines(path: Path) -> bytes:
     content = path.read_bytes()
     # A crash may have cut the last line.
     return content if content.endswith(b"\n") else content + b"\n"
+
+
+def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines in pieces that are worth a write."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line)
+        if size >= _WRITE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    yield b"".join(piece)
 
 
 def _replace(path: Path, chunks: Iterable[bytes], files: Files) -> None:

@@ -16,10 +16,12 @@ is not counted again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import orjson
 
 from scorespan.spool.ledger import DAMAGED, MOVED, STORED
 from scorespan.spool.ledger_files import Cut, Line, Records, Scored
@@ -29,6 +31,7 @@ from scorespan.spool.root import Route
 
 FILE = "counts"
 _ELSEWHERE = -1
+_ID_START, _ID_END = b'{"p":"', b'","route":'
 
 
 class Source(NamedTuple):
@@ -182,20 +185,46 @@ def spot_of(records: Records, minute: int) -> Spot:
     return Spot(records.subscription_id, records.deployment_id, minute)
 
 
-def read_counts(folder: Path) -> Counts:
-    """The counts of a ledger folder; empty where there are none. A damaged line counts as cut."""
+def read_counts(folder: Path, producers: Collection[str] | None = None) -> Counts:
+    """The counts of a ledger folder; empty where there are none. A damaged line counts as cut.
+
+    Args:
+        folder: the ledger's folder.
+        producers: whose counts; `lines_of_others` has the rest. None: all.
+    """
     counts = Counts()
-    try:
-        file = (folder / FILE).open("rb")
-    except FileNotFoundError:
-        return counts
-    with file:
-        for line in file:
+    for line in _lines(folder):
+        if producers is None or _is_of(line, producers):
             try:
                 _take(counts, read_line(line, checked=True))
             except (ValueError, TypeError, KeyError):
                 counts.cut += 1
     return counts
+
+
+def lines_of_others(folder: Path, producers: Collection[str]) -> Iterator[bytes]:
+    """The lines of all other producers as they stand; many may have ended long ago."""
+    return (line for line in _lines(folder) if not _is_of(line, producers))
+
+
+def _lines(folder: Path) -> Iterator[bytes]:
+    try:
+        file = (folder / FILE).open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        yield from file
+
+
+def _is_of(line: bytes, producers: Collection[str]) -> bool:
+    """Whether a line is one of these producers'; the head, and what is no line, is everybody's."""
+    end = line.find(_ID_END)
+    if not (line.startswith(_ID_START) and line.endswith(b"\n") and end > 0):
+        return True
+    try:
+        return orjson.loads(line[len(_ID_START) - 1 : end + 1]) in producers
+    except ValueError:
+        return True
 
 
 def write_counts(counts: Counts) -> Iterator[bytes]:
