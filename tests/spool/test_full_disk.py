@@ -63,6 +63,24 @@ def test_a_disk_that_the_spool_has_filled_is_drained(small_disk: Path, scripted_
     assert account.missing == []
 
 
+def test_a_process_begins_on_a_full_disk(small_disk: Path, scripted_mart: ScriptedMart):
+    """What another has left there is delivered, though there is no byte for a new one."""
+    scripted_mart.answers.extend([Answer(503)] * 10_000)
+    settings = {**scripted_mart.settings, "spool_dir": small_disk / "spool", "shutdown_seconds": 0}
+    former = Intake(Settings.load(settings, {}))
+    taken = {str(number) for number in range(50)}
+    assert all(former.accept(SPAN._replace(scoring_id=one)) for one in taken)
+    wait_until((small_disk / "spool" / "ballast" / "space").exists, "the ballast is kept")
+    former.close()
+    fill(small_disk)
+    assert shutil.disk_usage(small_disk).free == 0
+    scripted_mart.answers.clear()
+    intake = Intake(Settings.load(settings, {}))
+    intake.open()
+    wait_until(lambda: set(scripted_mart.stored) == taken, "what was left is delivered")
+    intake.close()
+
+
 def test_the_ballast_is_kept_only_where_there_is_room(small_disk: Path):
     """It leaves as much free as it takes; given up, its space is the disk's."""
     room = Room(small_disk)

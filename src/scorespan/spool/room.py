@@ -20,6 +20,7 @@ LARGEST_BALLAST = 16 * 1024 * 1024
 _BALLAST_PART = 8
 LARGEST_FLOOR = 1024 * 1024 * 1024
 _FLOOR_PART = 20
+_TO_BEGIN = 256 * 1024
 
 
 class Room:
@@ -57,6 +58,15 @@ class Room:
             finally:
                 self._looking.release()
         return self.short
+
+    def begin(self) -> None:
+        """Make room for what a process needs to begin, where the disk has nothing left for it.
+
+        What lies in a root on a full disk goes only if somebody can begin to deliver it.
+        """
+        with contextlib.suppress(OSError):
+            if self._measured()[0] < _TO_BEGIN:
+                self.give_up_ballast()
 
     def fits(self, size: int) -> bool:
         """Whether so many bytes leave free what must stay so. Asks the disk, and changes nothing.

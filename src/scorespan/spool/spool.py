@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from scorespan.errors import SpoolFullError
 from scorespan.spool.adoption import Adoption, let_go
+from scorespan.spool.bound import Bound
 from scorespan.spool.files import DISK, Files, Piece
 from scorespan.spool.frames import HEAD_SIZE
 from scorespan.spool.reader import DirectoryReader, Entry, Extent, Mark
@@ -17,10 +18,8 @@ from scorespan.spool.segment_reading import Faults, SegmentReading
 from scorespan.spool.sync import SYNC_SECONDS, SyncThread
 from scorespan.spool.writer import DirectoryWriter, Part
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
 
 ADOPT_SECONDS = 5.0
-_NEARLY_PART = 64
 
 _Answer = TypeVar("_Answer")
 
@@ -75,18 +74,12 @@ class Spool:
     ) -> None:
         self.root = root
         self._route = route
-        self._max_bytes = max_bytes
-        self._full_wait = full_wait
         self._log = log or RepeatedLog()
         self._files = files
-        # Each has one owner: callers write, the worker removes and looks at what others hold.
-        self._others = 0
-        self._removed = 0
         self._settled = 0
         self._faults = Faults(self._log)
-        self._given_back = native.Condition()
-        self._closed = False
         self._room = Room(root, min_free, files=files)
+        self._room.begin()
         self._owned = create_directory(root, route, files)
         header = {"owner": self.name, "route": list(route)}
         try:
@@ -97,6 +90,7 @@ class Spool:
             self._owned.remove()
             raise
         self._segments = self._writer.segments
+        self._bound = Bound(self._segments, max_bytes, full_wait)
         writer = self._writer
         self._append = writer.append_synced if durable else writer.append
         self._append_all = writer.append_all_synced if durable else writer.append_all
@@ -140,7 +134,7 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes that the root holds, as far as this process knows."""
-        return self._others + self._segments.written - self._removed
+        return self._bound.held
 
     @property
     def waiting(self) -> int:
@@ -185,9 +179,8 @@ class Spool:
         """
         if self._room.short:
             raise SpoolFullError("the disk is nearly full; what is there is delivered first")
-        held = self._others + self._segments.written - self._removed + HEAD_SIZE + size
-        if held > self._max_bytes and not self._wait_for_room(HEAD_SIZE + size):
-            raise SpoolFullError(f"the spool holds {self.size} of {self._max_bytes} bytes")
+        if not self._bound.has_room(HEAD_SIZE + size):
+            self._wait_for_room(HEAD_SIZE + size)
         self._append(make)
 
     def put_all(self, parts: Iterable[Part], size: int) -> None:
@@ -208,10 +201,8 @@ class Spool:
         if self._room.short or not self._room.fits(size):
             self._writer.wake.set()
             raise SpoolFullError(f"the disk is nearly full: no room for {size} bytes more")
-        if self.size + size > self._max_bytes and not self._wait_for_room(size):
-            raise SpoolFullError(
-                f"the spool holds {self.size} of {self._max_bytes} bytes: no room for {size} more"
-            )
+        if not self._bound.has_room(size):
+            self._wait_for_room(size)
         self._append_all(parts)
 
     def refusal(self) -> str | None:
@@ -223,9 +214,7 @@ class Spool:
             return self._writer.refusal
         if self._room.short:
             return "the disk is nearly full"
-        if self.size > self._max_bytes - self._max_bytes // _NEARLY_PART:
-            return f"the spool holds {self.size} of {self._max_bytes} bytes"
-        return None
+        return self._bound.nearly_reached
 
     def between_puts(self, ask: Callable[[], _Answer]) -> _Answer:
         """What `ask` returns while nobody puts: what is counted with the write is then written."""
@@ -322,7 +311,7 @@ class Spool:
         """Look at what the root holds: other processes put and remove, too."""
         # The ledger is no backlog: it grows with what was delivered, and must not stop the rest.
         aside = (self.path, self.root / "ledger", self.root / FOLDER)
-        self._others = bytes_under(self.root, without=aside)
+        self._bound.others = bytes_under(self.root, without=aside)
 
     def close(self) -> None:
         """Sync and let go. Later puts raise; what is unsettled stays on disk. Idempotent.
@@ -330,11 +319,8 @@ class Spool:
         Raises:
             OSError: the last sync failed.
         """
-        with self._given_back:
-            if self._closed:
-                return
-            self._closed = True
-            self._given_back.notify_all()
+        if not self._bound.end():
+            return
         if self._thread is not None:
             self._thread.stop()
         try:
@@ -346,7 +332,6 @@ class Spool:
 
     def abandon(self) -> None:
         """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
-        self._closed = True
         if self._thread is not None:
             self._thread.drop()
         self._writer.abandon()
@@ -370,25 +355,14 @@ class Spool:
         return DirectoryReader(
             directory,
             extent=extent,
-            on_removed=self._gave_back,
+            on_removed=lambda segment, size: self._bound.give_back(
+                size, own=segment.parent == self.path
+            ),
             faults=self._faults,
             files=self._files,
         )
 
-    def _gave_back(self, segment: Path, size: int) -> None:
-        with self._given_back:
-            if segment.parent == self.path:
-                self._removed += size
-            else:
-                self._others -= size
-            self._given_back.notify_all()
-
-    def _wait_for_room(self, size: int) -> bool:
+    def _wait_for_room(self, size: int) -> None:
         # What is settled in the segment that is being written gives its bytes back only then.
         self._writer.roll_soon()
-        if self._full_wait <= 0:
-            return False
-        with self._given_back:
-            return self._given_back.wait_for(
-                lambda: self._closed or self.size + size <= self._max_bytes, self._full_wait
-            )
+        self._bound.wait_for_room(size)
