@@ -332,6 +332,7 @@ class Spool:
 
     def abandon(self) -> None:
         """Drop descriptors without touching a file: for a forked child, whose parent owns them."""
+        self._bound.abandon()
         if self._thread is not None:
             self._thread.drop()
         self._writer.abandon()
