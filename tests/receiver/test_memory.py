@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.door import payload_of
 from scorespan.errors import ReceiverError
+from scorespan.receiver.body_format import JSON_MARKS, PROTOBUF_MARKS
 from scorespan.receiver.memory import (
     DECOMPRESSED_BYTES,
     WIRE_BYTES,
@@ -14,6 +16,8 @@ from scorespan.receiver.memory import (
     Share,
     to_read,
 )
+
+MIB = 1024 * 1024
 
 
 def refused(share: Share, size: int) -> None:
@@ -68,10 +72,28 @@ def test_a_large_request_stays_the_large_one_to_its_end():
 
 
 def test_a_request_at_every_limit_has_room_alone():
-    """The largest request there may be is not refused for ever."""
+    """The largest request there may be is not refused for ever, whatever its records are of."""
     with Memory().share() as share:
         share.hold(WIRE_BYTES + DECOMPRESSED_BYTES)
-        share.hold(to_read(DECOMPRESSED_BYTES))
+        for marks in (PROTOBUF_MARKS, JSON_MARKS):
+            record = payload_of("x") + b'{"fields": ["age"], "values": [[41, "skilled", 2]]}' * 20
+            most = record * (DECOMPRESSED_BYTES // len(record))
+            share.hold(to_read(most, marks))
+
+
+@pytest.mark.parametrize(
+    ("body", "marks"),
+    [
+        (b"\x12\x00" * (32 * MIB), PROTOBUF_MARKS),
+        (b"\x4a\x00" * (32 * MIB), PROTOBUF_MARKS),
+        (b"1," * (64 * MIB), JSON_MARKS),
+    ],
+)
+def test_a_body_of_nothing_but_parts_is_too_large(body, marks):
+    """What would take gigabytes is 413, whoever else is there."""
+    with Memory().share() as share, pytest.raises(ReceiverError) as caught:
+        share.hold(to_read(body, marks))
+    assert caught.value.status == 413
 
 
 @given(

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from scorespan.conversion.otlp import Read, read_otlp, read_otlp_json
+from scorespan.receiver.memory import Marks
 
 # The codes of gRPC, which OTLP/HTTP puts in the body of a refusal.
 _CODES = {401: 16, 404: 12, 405: 12, 503: 14}
@@ -25,6 +26,8 @@ class BodyFormat(NamedTuple):
     """The ExportTraceServiceResponse to a request that is taken, with or without a warning."""
     no: Callable[[int, str], bytes]
     """The google.rpc.Status of a refusal, from its HTTP status and reason."""
+    marks: Marks
+    """What tells how much memory its reading may take."""
 
 
 def format_of(content_type: str) -> BodyFormat | None:
@@ -62,6 +65,13 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-PROTOBUF = BodyFormat("application/x-protobuf", read_otlp, _protobuf_yes, _protobuf_no)
-JSON = BodyFormat("application/json", read_otlp_json, _json_yes, _json_no)
+# The tags of repeated messages; those are in other bytes, too, but seldom.
+PROTOBUF_MARKS = Marks((b"\x0a", b"\x12", b"\x4a", b"\x5a"), 100)
+# Objects and lists are few by the reader's own bound.
+JSON_MARKS = Marks((b",",), 50)
+
+PROTOBUF = BodyFormat(
+    "application/x-protobuf", read_otlp, _protobuf_yes, _protobuf_no, PROTOBUF_MARKS
+)
+JSON = BodyFormat("application/json", read_otlp_json, _json_yes, _json_no, JSON_MARKS)
 _FORMATS = {form.content_type: form for form in (PROTOBUF, JSON)}

@@ -24,6 +24,7 @@ from scorespan.conversion.otlp import read_otlp
 from scorespan.endpoint import Endpoint
 from scorespan.errors import ReceiverError
 from scorespan.receiver.access import Access
+from scorespan.receiver.body_format import PROTOBUF
 from scorespan.receiver.decompression import decompressed
 from scorespan.receiver.grpc_places import Places
 from scorespan.receiver.grpc_refusal import refusal_of
@@ -53,8 +54,8 @@ class Bounds(NamedTuple):
     """
 
     calls: int = 512
-    reads: int = 8
-    reads_each: int = 4
+    reads: int = 4
+    reads_each: int = 2
     seconds: float = 30.0
     connections: int = 1000
     idle_seconds: float = 300.0
@@ -234,16 +235,20 @@ class _Door:
     async def _answer(self, call: _Call) -> bytes:
         share = self._memory.share()
         try:
-            body = await self._message(call)
-            share.hold(len(body.getbuffer()))
+            message = await self._message(call)
+            share.hold(len(message))
         except ReceiverError as error:
             self._reception.refused(error)
             raise
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._taken, body, share)
-        # Who asked may go: what is under way ends all the same, and gives its share back.
-        return await asyncio.shield(work)
+        body = BytesIO(message)  # which lets go of it at once when it is closed
+        del message
+        # Who asked may go: what is under way ends all the same, and gives its share back. It has no
+        # name here: an error would keep it, and it the error with all that was read.
+        return await asyncio.shield(
+            asyncio.get_running_loop().run_in_executor(self._threads, self._taken, body, share)
+        )
 
-    async def _message(self, call: _Call) -> BytesIO:
+    async def _message(self, call: _Call) -> bytes:
         shown = [value for name, value in call.invocation_metadata() if name == "authorization"]
         if not self._access.allows(shown[0] if len(shown) == 1 else None):
             raise ReceiverError(401, "a bearer token is needed")
@@ -255,7 +260,7 @@ class _Door:
             raise _later("the message did not come in time") from error
         if not isinstance(message, bytes):
             raise ReceiverError(400, "the call has no message")
-        return BytesIO(message)  # which lets go of it at once when it is closed
+        return message
 
     async def _read(self, call: _Call) -> Any:
         async with self._places.place(call.peer()):
@@ -282,7 +287,7 @@ class _Door:
         opened = decompressed(
             wire, _encoding(wire), DECOMPRESSED_BYTES, lambda size: share.hold(came + size)
         )
-        share.hold(to_read(len(opened)))
+        share.hold(to_read(opened, PROTOBUF.marks))
         return opened
 
 

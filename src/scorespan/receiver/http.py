@@ -101,7 +101,7 @@ class _Door:
         """Take a request that has come as a whole; gives back what it holds of the budget."""
         with share:
             try:
-                read = self._opened(body, encoding, share)
+                read = _opened(body, encoding, form, share)
             except ReceiverError as error:
                 self._reception.refused(error)
                 return _refusal(error, form)
@@ -110,15 +110,6 @@ class _Door:
             except ReceiverError as error:
                 return _refusal(error, form)
         return Response(form.yes(taken.warning), media_type=form.content_type)
-
-    def _opened(self, body: BytesIO, encoding: str, share: Share) -> bytes:
-        wire = body.getvalue()
-        body.close()
-        read = decompressed(
-            wire, encoding, DECOMPRESSED_BYTES, lambda size: share.hold(len(wire) + size)
-        )
-        share.hold(to_read(len(read)))
-        return read
 
     def _early(self, request: Request, error: ReceiverError) -> Response:
         """Refuse before the body is read; the connection ends with it."""
@@ -140,6 +131,17 @@ async def _whole(request: Request, share: Share) -> BytesIO:
         share.hold(size)
         body.write(piece)
     return body
+
+
+def _opened(body: BytesIO, encoding: str, form: BodyFormat, share: Share) -> bytes:
+    """The body decompressed, with room to read it."""
+    wire = body.getvalue()
+    body.close()
+    opened = decompressed(
+        wire, encoding, DECOMPRESSED_BYTES, lambda size: share.hold(len(wire) + size)
+    )
+    share.hold(to_read(opened, form.marks))
+    return opened
 
 
 def _refusal(error: ReceiverError, form: BodyFormat) -> Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import NamedTuple
 
 from scorespan.errors import ReceiverError
 
@@ -20,12 +21,28 @@ DECOMPRESSED_BYTES = 256 * 1024 * 1024
 _BUDGET_BYTES = 256 * 1024 * 1024
 _LARGE_BYTES = 64 * 1024 * 1024
 _AGAIN_SECONDS = 1
-_PARSED_PART = 4
+_MOST_BYTES = 2560 * 1024 * 1024
+_FLAT_BYTES = 1024 * 1024
+_FLAT_PART = 4
 
 
-def to_read(size: int) -> int:
-    """What it takes to read a body of so many bytes, itself included: an estimate."""
-    return size * (1 + _PARSED_PART)
+class Marks(NamedTuple):
+    """What a part of its own has in a body's format, and what such a part costs, in bytes."""
+
+    marks: tuple[bytes, ...]
+    cost: int
+
+
+def to_read(body: bytes, marks: Marks) -> int:
+    """What it may take to read a body, itself included, in bytes: an estimate, from above.
+
+    It goes by length for what is small, and for the rest by what may be a part of its own as well:
+    two bytes can become an object of a hundred.
+    """
+    size = len(body) * _FLAT_PART
+    if len(body) <= _FLAT_BYTES:
+        return size
+    return size + marks.cost * sum(map(body.count, marks.marks))
 
 
 class Share:
@@ -39,7 +56,8 @@ class Share:
         """Hold `size` bytes in all; less than before gives the rest back.
 
         Raises:
-            ReceiverError: 503, the other requests leave no room; what was held before still is.
+            ReceiverError: 503, the other requests leave no room; 413, nor would they if there
+                were none. What was held before still is.
         """
         self._memory.change(self, size)
 
@@ -79,6 +97,8 @@ class Memory:
 
     def change(self, share: Share, size: int) -> None:
         """Let a share hold `size` bytes; see `Share.hold`."""
+        if size > _MOST_BYTES:
+            raise ReceiverError(413, "the body has more parts than can be read at once")
         with self._lock:
             if share is self._large_one:
                 # It stays the large one to its end: what it gives back may be another's by now.
