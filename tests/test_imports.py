@@ -41,9 +41,12 @@ ALLOWED: dict[str, set[str]] = {
     "conversion.numbered": {"conversion.span"},
     "conversion.sdk": {"conversion.attribute_values", "conversion.span"},
     "conversion.otlp_wire": set(),
-    "conversion.otlp_members": set(),
+    "conversion.otlp_members": {"conversion.otlp_reading"},
     "conversion.otlp_reading": {"conversion.attribute_values", "conversion.span"},
-    "conversion.otlp_attributes": {"conversion.attribute_values", "conversion.otlp_wire"},
+    "conversion.otlp_attributes": {
+        "conversion.attribute_values", "conversion.otlp_reading", "conversion.otlp_wire",
+        "conversion.span",
+    },
     "conversion.otlp_json": {
         "conversion.attribute_values", "conversion.otlp_members", "conversion.otlp_reading",
         "conversion.span",

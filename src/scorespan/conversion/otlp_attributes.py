@@ -14,6 +14,8 @@ from typing import Any
 from scorespan import attributes as names_of
 from scorespan.conversion import otlp_wire as wire
 from scorespan.conversion.attribute_values import BODIES, INTEGERS, NAMES, TEXTS
+from scorespan.conversion.otlp_reading import WrongError
+from scorespan.conversion.span import OPAQUE_BYTES
 
 _SHORT = 128
 """Bytes of an attribute that may be the same for many spans."""
@@ -27,6 +29,9 @@ _KEYS = {name.encode(): name for name in NAMES}
 _IN_EVERY_KEY = b"scoring."
 _INTEGER_HEADS = {3 + digits: bytes((0x12, 1 + digits, 0x18)) for digits in range(1, 10)}
 """What stands before a whole number in an attribute's value, by the size of both together."""
+_TOO_LARGE = f"an array or map of more than {OPAQUE_BYTES} bytes"
+"""In memory it would take many times as many."""
+_TEXT, _BYTES = 0x0A, 0x3A
 _NOWHERE = b"\x00"
 
 
@@ -55,6 +60,7 @@ def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) 
 
     Raises:
         DecodeError: an attribute that is read is damaged.
+        WrongError: one is too large to be read.
     """
     found: dict[str, Any] = {}
     known, heads = seen.values, seen.heads
@@ -82,24 +88,34 @@ def _read_attribute(attribute: bytes, values: list[Any], found: dict[str, Any], 
     if name in INTEGERS and (number := _integer(attribute, start)) is not None:
         values[INTEGERS[name]] = number
         return
-    text_head = _text_head(length - start)
-    if name is None or not attribute.startswith(text_head, start):
-        if _IN_EVERY_KEY in attribute:
-            _read_otherwise(attribute, found)
-        return
-    head = attribute[: start + len(text_head)]
-    text = attribute[len(head) :]
-    value = text if name in BODIES else _text(text)
-    place = BODIES.get(name) if name in BODIES else TEXTS.get(name)
-    if place is None or (name in TEXTS and type(value) is not str):
-        found[name] = value
-        return
-    values[place] = value
-    if length > _SHORT:
-        if name in BODIES and len(seen.heads) < _REMEMBERED:
-            seen.heads[length] = place, head
-    elif name not in _VARYING and len(seen.values) < _REMEMBERED:
-        seen.values[attribute] = place, value
+    if name in BODIES:
+        for tag in (_TEXT, _BYTES):
+            head = _head(tag, length - start)
+            if attribute.startswith(head, start):
+                _read_body(attribute, start + len(head), BODIES[name], values, seen)
+                return
+    elif name is not None:
+        head = _head(_TEXT, length - start)
+        if attribute.startswith(head, start):
+            value = _text(attribute[start + len(head) :])
+            if name not in TEXTS or type(value) is not str:
+                found[name] = value
+                return
+            values[TEXTS[name]] = value
+            if length <= _SHORT and name not in _VARYING and len(seen.values) < _REMEMBERED:
+                seen.values[attribute] = TEXTS[name], value
+            return
+    _read_otherwise(attribute, found)
+
+
+def _read_body(attribute: bytes, start: int, place: int, values: list[Any], seen: Seen) -> None:
+    """Take a body as it is; what stands before it comes again, and so may a short one."""
+    body = values[place] = attribute[start:]
+    if len(attribute) > _SHORT:
+        if len(seen.heads) < _REMEMBERED:
+            seen.heads[len(attribute)] = place, attribute[:start]
+    elif len(seen.values) < _REMEMBERED:
+        seen.values[attribute] = place, body
 
 
 def _integer(attribute: bytes, start: int) -> int | None:
@@ -126,10 +142,13 @@ def attributes_named(attributes: Iterable[bytes], names: Mapping[bytes, str]) ->
 
     Raises:
         DecodeError: one of them is damaged.
+        WrongError: one of them is too large to be read.
     """
     found: dict[str, Any] = {}
     for attribute in attributes:
         if any(key in attribute for key in names):
+            if len(attribute) > OPAQUE_BYTES:
+                raise WrongError(_TOO_LARGE)
             pair = wire.key_value(attribute)
             if pair.key in names:
                 found[names[pair.key]] = _value(pair.value)
@@ -137,7 +156,17 @@ def attributes_named(attributes: Iterable[bytes], names: Mapping[bytes, str]) ->
 
 
 def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
-    """Read an attribute of whatever form into those found, if it is one that is read."""
+    """Read an attribute of whatever form into those found, if it is one that is read.
+
+    Raises:
+        WrongError: its value is too large for that.
+    """
+    if len(attribute) > OPAQUE_BYTES:
+        if _IN_EVERY_KEY in attribute[:_SHORT]:
+            raise WrongError(_TOO_LARGE)
+        return
+    if _IN_EVERY_KEY not in attribute:
+        return
     pair = wire.key_value(attribute)
     name = _KEYS.get(pair.key)
     if name is None:
@@ -149,16 +178,21 @@ def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _text_head(size: int) -> bytes:
-    """What stands before a text in an attribute's value, both together of this size.
+def _head(tag: int, size: int) -> bytes:
+    """What stands before a text or bytes in an attribute's value, both together of this size.
 
-    Where no text makes that size, it is bytes that stand nowhere in an attribute.
+    Where none makes that size, it is bytes that stand nowhere in an attribute.
+
+    Args:
+        tag: how the one of the two begins in an AnyValue.
+        size: bytes from the end of the key on.
     """
     for digits in range(1, 6):
         for outer_digits in (digits, digits + 1):
             length = size - 2 - digits - outer_digits
             if length >= 0:
-                head = b"\x12" + _varint(1 + digits + length) + b"\x0a" + _varint(length)
+                inner = bytes((tag,)) + _varint(length)
+                head = b"\x12" + _varint(len(inner) + length) + inner
                 if len(head) + length == size:
                     return head
     return _NOWHERE

@@ -21,7 +21,6 @@ from scorespan.conversion.attribute_values import (
     text_of,
 )
 from scorespan.conversion.otlp_members import (
-    WrongError,
     hex_of,
     list_of,
     object_of,
@@ -29,10 +28,12 @@ from scorespan.conversion.otlp_members import (
     time_of,
     value_of,
 )
-from scorespan.conversion.otlp_reading import NO_RESOURCE, Read, Reading, no_request
+from scorespan.conversion.otlp_reading import NO_RESOURCE, Read, Reading, WrongError, no_request
 from scorespan.conversion.span import ScoringSpan
 
 _CONTENT_TYPE = "application/json"
+_MOST_CONTAINERS = 4_000_000
+"""Each takes many times its bytes in memory. More than the largest request of real spans has."""
 _ERROR = {2, "STATUS_CODE_ERROR"}
 _OF_EXCEPTION = frozenset({"exception.type", "exception.message"})
 
@@ -45,6 +46,8 @@ def read_otlp_json(body: bytes) -> Read:
     Raises:
         ConversionError: the body is no such request.
     """
+    if body.count(b"{") + body.count(b"[") > _MOST_CONTAINERS:
+        raise no_request("it holds more objects and lists than can be read at once")
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -62,13 +65,13 @@ def read_otlp_json(body: bytes) -> Read:
             resource, why = _resource(held.get("resource"))
             scopes = list_of(held, "scopeSpans")
         except WrongError as error:
-            reading.keep(_dumped(group), str(error))
+            reading.keep(_dumped(group), error)
             continue
         for scope in scopes:
             try:
                 spans = list_of(object_of(scope, "ScopeSpans"), "spans")
             except WrongError as error:
-                reading.keep(_dumped(scope), str(error), resource)
+                reading.keep(_dumped(scope), error, resource)
                 continue
             _read_spans(spans, resource, why, reading)
     return reading.done()
@@ -80,11 +83,8 @@ def _read_spans(
     for span in spans:
         try:
             read = _scoring_span(object_of(span, "a span"), resource)
-        except WrongError as error:
-            reading.keep(_dumped(span), str(error), resource)
         except Exception as error:  # noqa: BLE001 - one span's fault is not its batch's, whatever it is
-            why = f"the span cannot be read: {type(error).__name__}"
-            reading.keep(_dumped(span), why, resource)
+            reading.keep(_dumped(span), error, resource)
         else:
             reading.add(read, resource_why)
 

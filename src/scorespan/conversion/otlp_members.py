@@ -7,13 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from scorespan.conversion.otlp_reading import WrongError
+
 _INT64, _UINT64 = 2**63, 2**64
 _MAX_DEPTH = 100
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-class WrongError(Exception):
-    """A member has a type that it cannot have; says which, and no value."""
 
 
 def object_of(value: Any, what: str) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Reader of OTLP in protobuf: an ExportTraceServiceRequest into scoring spans.
 
-The whole request is parsed at once; only where it is damaged is each part parsed by itself.
+A request is parsed at once; where it is large, or damaged, each of its spans by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import collections
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -23,14 +25,27 @@ from scorespan.conversion.attribute_values import (
     text_of,
 )
 from scorespan.conversion.otlp_attributes import Seen, attributes_named, read_attributes
-from scorespan.conversion.otlp_reading import NO_RESOURCE, Read, Reading, no_request
+from scorespan.conversion.otlp_reading import (
+    NO_RESOURCE,
+    Read,
+    Reading,
+    WrongError,
+    no_request,
+    why_of,
+)
 from scorespan.conversion.span import ScoringSpan
 
+_WHOLE = 2 * 1024 * 1024
+"""Bytes of a request that is parsed at once: very small fields take up to 60 times as many."""
+_FIELDS, _FIELD_BYTES = 1_000_000, 16
+"""Of a larger message: fields that it may have, and one more for each so many of its bytes."""
+_RESOURCE_SPANS, _RESOURCE, _SCOPE_SPANS, _SPANS = 1, 1, 2, 2
 _CONTENT_TYPE = "application/x-protobuf"
 _INT64 = 2**63
 _REQUEST, _RESPONSE = BODIES[attributes.REQUEST], BODIES[attributes.RESPONSE]
 _ID = TEXTS[attributes.ID]
 _ERROR = 2
+_Message = TypeVar("_Message")
 _NO_ERROR = (False, None, None)
 _RESOURCE_KEYS = {name.encode(): name for name in OF_RESOURCE}
 _EXCEPTION_KEYS = {name.encode(): name for name in ("exception.type", "exception.message")}
@@ -47,44 +62,75 @@ def read_otlp(body: bytes) -> Read:
     reading = Reading(_CONTENT_TYPE)
     seen = Seen()
     try:
-        request = wire.request(body)
+        request = wire.request(body) if len(body) <= _WHOLE else None
     except DecodeError:
-        _read_damaged(body, reading, seen)
+        request = None
+    if request is None:
+        _read_apart(body, reading, seen)
         return reading.done()
     for group in request.resource_spans:
+        scopes = group.scope_spans
+        if not scopes:
+            continue
         resource, why = _resource(group.resource)
-        for scope in group.scope_spans:
+        for scope in scopes:
             for span in scope.spans:
                 _read_span(span, resource, why, reading, seen)
     return reading.done()
 
 
-def _read_damaged(body: bytes, reading: Reading, seen: Seen) -> None:
-    """A request of which some part is damaged: each part is read by itself."""
+def _read_apart(body: bytes, reading: Reading, seen: Seen) -> None:
+    """A request that is large, or damaged somewhere: each part of it is read by itself."""
+    request = memoryview(body)
     try:
-        groups = wire.pieces(body).first
-    except DecodeError:
-        raise no_request("it is no protobuf message") from None
-    for group in groups:
+        _check(request)
+    except (DecodeError, WrongError) as error:
+        raise no_request(why_of(error)) from None
+    for group in _held(request, _RESOURCE_SPANS):
         try:
-            parts = wire.pieces(group)
-        except DecodeError:
-            reading.keep(group, "damaged protobuf in place of ResourceSpans")
+            _check(group)
+        except (DecodeError, WrongError) as error:
+            reading.keep(bytes(group), error)
             continue
-        resource, why = _resource(parts.first)
-        for scope in parts.second:
+        resource, why = _resource(map(bytes, _held(group, _RESOURCE)))
+        for scope in _held(group, _SCOPE_SPANS):
             try:
-                spans = wire.pieces(scope).second
-            except DecodeError:
-                reading.keep(scope, "damaged protobuf in place of ScopeSpans", resource)
+                _check(scope)
+            except (DecodeError, WrongError) as error:
+                reading.keep(bytes(scope), error, resource)
                 continue
-            for raw in spans:
+            for raw in _held(scope, _SPANS):
                 try:
-                    span = wire.span(raw)
-                except DecodeError:
-                    reading.keep(raw, "damaged protobuf in place of a span", resource)
+                    span = _parsed(wire.span, bytes(raw))
+                except (DecodeError, WrongError) as error:
+                    reading.keep(bytes(raw), error, resource)
                 else:
                     _read_span(span, resource, why, reading, seen)
+
+
+def _check(message: memoryview) -> None:
+    """Whether a message can be read without far more memory than it has bytes.
+
+    Raises:
+        DecodeError: it is damaged.
+        WrongError: it has too many fields.
+    """
+    most = _FIELDS + len(message) // _FIELD_BYTES
+    fields = wire.fields(message)
+    collections.deque(itertools.islice(fields, most), maxlen=0)
+    if next(fields, None) is not None:
+        raise WrongError(f"more than {most} fields")
+
+
+def _parsed(parse: Callable[[bytes], _Message], raw: bytes) -> _Message:
+    """A message; a large one only where `_check` allows it."""
+    if len(raw) > _WHOLE:
+        _check(memoryview(raw))
+    return parse(raw)
+
+
+def _held(message: memoryview, number: int) -> Iterator[memoryview]:
+    return (value for found, value in wire.fields(message) if found == number)
 
 
 def _read_span(
@@ -93,18 +139,16 @@ def _read_span(
     """Read one span into the reading."""
     try:
         reading.add(_scoring_span(span, resource, seen), resource_why)
-    except DecodeError:
-        reading.keep(span.SerializeToString(), "damaged protobuf in a span", resource)
     except Exception as error:  # noqa: BLE001 - one span's fault is not its batch's, whatever it is
-        why = f"the span cannot be read: {type(error).__name__}"
-        reading.keep(span.SerializeToString(), why, resource)
+        reading.keep(span.SerializeToString(), error, resource)
 
 
 def _scoring_span(span: wire.Span, resource: list[Any], seen: Seen) -> ScoringSpan | None:
     """The scoring span in this message; None: it is none.
 
     Raises:
-        DecodeError: it cannot be read.
+        DecodeError: it is damaged.
+        WrongError: it holds what cannot be read.
     """
     values = resource.copy()
     found = read_attributes(span.attributes[:], values, seen)
@@ -146,7 +190,7 @@ def _error(raw: bytes, events: Iterable[bytes]) -> tuple[bool, str | None, str |
     error_type: str | None = None
     error_message = status.message.decode("utf-8", "backslashreplace") or None
     for each in events:
-        event = wire.event(each)
+        event = _parsed(wire.event, each)
         if event.name == b"exception":
             recorded = attributes_named(event.attributes, _EXCEPTION_KEYS)
             error_type = text_of(recorded.get("exception.type"))
@@ -157,7 +201,7 @@ def _error(raw: bytes, events: Iterable[bytes]) -> tuple[bool, str | None, str |
 def _resource(parts: Iterable[bytes]) -> tuple[list[Any], str | None]:
     """The values that spans of a resource begin with; and why it cannot be read, if it cannot."""
     try:
-        resource = wire.resource(b"".join(parts))
+        resource = _parsed(wire.resource, b"".join(parts))
         return resource_values(attributes_named(resource.attributes, _RESOURCE_KEYS)), None
-    except DecodeError:
-        return NO_RESOURCE, "the resource cannot be read: damaged protobuf"
+    except (DecodeError, WrongError) as error:
+        return NO_RESOURCE, f"the resource cannot be read: {why_of(error)}"

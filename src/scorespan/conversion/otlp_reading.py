@@ -32,6 +32,10 @@ class Read(NamedTuple):
     why: str | None
 
 
+class WrongError(Exception):
+    """A part of a request is not what it must be; says in what, without any value."""
+
+
 class Reading:
     """What has been read of a request so far. One damaged span never costs the others.
 
@@ -60,17 +64,18 @@ class Reading:
         else:
             self._spans.append(span._replace(problems=(*(span.problems or ()), resource_why)))
 
-    def keep(self, raw: bytes, why: str, resource: list[Any] = NO_RESOURCE) -> None:
+    def keep(self, raw: bytes, error: Exception, resource: list[Any] = NO_RESOURCE) -> None:
         """Keep what cannot be read, where it names a scoring; anything else is no scoring span.
 
         Args:
             raw: the bytes of a span, or of a part of the request that should hold spans.
-            why: the reason, without any value of the span.
+            error: why it cannot be read.
             resource: its resource's values, where they could be read.
         """
         if not any(mark in raw for mark in _MARKS):
             self._others += 1
             return
+        why = why_of(error)
         self._unreadable += 1
         self._why = self._why or why
         # The same bytes have the same id each time they come: once in the account, not once a try.
@@ -87,6 +92,11 @@ class Reading:
     def done(self) -> Read:
         """What the whole request holds."""
         return Read(self._spans, self._others, self._unreadable, self._why)
+
+
+def why_of(error: Exception) -> str:
+    """The reason that an error gives, without any value of what was read."""
+    return str(error) if isinstance(error, WrongError) else f"damaged ({type(error).__name__})"
 
 
 def no_request(why: str) -> ConversionError:
