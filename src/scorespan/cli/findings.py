@@ -153,10 +153,15 @@ def _notes(report: Report, *, dated: bool) -> Iterator[str]:
             f"{report.unexpected:,} stored by the data mart's word alone: the ledger had not"
             " written them down when it was read, or has lost them"
         )
+    if report.unnamed or report.short:
+        yield (
+            "where spans come without numbers, a copy that was sent again after a lost answer looks"
+            " like a missing record once its id has gone"
+        )
     if report.by_others:
         yield (
-            f"{report.by_others:,} of producers elsewhere stored by the data mart's word: they came"
-            " by way of other spool roots"
+            f"{report.by_others:,} of producers elsewhere stored by the data mart's word alone:"
+            " they came by way of other spool roots, or the ledger has not written them down"
         )
     if report.outstanding:
         yield (
