@@ -10,9 +10,12 @@ import subprocess
 import sys
 import time
 
+import grpc
 import pytest
 import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
@@ -21,6 +24,7 @@ from examples.live import live_mart
 from receiver.receiver_process import (
     COMMAND,
     Senders,
+    body_of,
     certain_ports,
     children_of,
     receiver_process,
@@ -90,6 +94,31 @@ def test_told_to_stop_under_load(live, number):
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["Connection"] == "close"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_told_to_stop_while_calls_come(live, workers):
+    """Over gRPC each OK is stored before the end, and no other answer but UNAVAILABLE is given."""
+    accepted, codes = [], {grpc.StatusCode.OK}
+    with (
+        receiver_process(live.environment(), "--workers", workers) as receiver,
+        grpc.insecure_channel(receiver.grpc) as channel,
+    ):
+        export = TraceServiceStub(channel).Export
+        while codes == {grpc.StatusCode.OK}:
+            if len(accepted) == 50:
+                receiver.process.terminate()
+            request = ExportTraceServiceRequest.FromString(body_of(f"{len(accepted)}"))
+            try:
+                export(request, timeout=60)
+            except grpc.RpcError as error:
+                codes.add(error.code())
+            else:
+                accepted.append(f"{len(accepted)}")
+        receiver.ended()
+    assert codes == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert len(accepted) >= 50
+    assert set(accepted) <= set(live.ids())
 
 
 def test_an_open_connection_is_told_to_leave(live):
