@@ -345,7 +345,7 @@ def test_row_13_segment_gone(oracle, mart):
     mart.rule = lambda _: None
     account = oracle.recovers(120, lost=held[1])
     assert set(mart.stored) >= {*held[0], *held[2]}
-    assert [(gap.first, gap.last) for gap in account.missing] == [(19, 36)]
+    assert [(gap.first, gap.last) for gap in account.outstanding] == [(19, 36)]
 
 
 def test_row_14_root_that_cannot_be_used(oracle, mart, tmp_path):
