@@ -22,6 +22,7 @@ from running import wait_until
 MIB = 1 << 20
 QUICK = ("max_interval: 15s", "max_interval: 1s")
 """So that a test need not wait for the longest pause between two attempts."""
+WAITING = "otelcol_exporter_queue_size"
 DROPPED = "otelcol_exporter_send_failed_spans"
 
 
@@ -167,6 +168,35 @@ def test_a_span_larger_than_a_batch_would_be_dropped(backend: Backend, tmp_path:
         assert post(agent.http_url, [largest]) == 200
         arrived(backend, {"largest"})
     assert backend.names == {"largest"}
+
+
+def test_a_queue_must_be_full_before_its_file_is(backend: Backend, tmp_path: Path):
+    """A file that cannot grow loses what waits in it, so the queue stops well below: at an eighth.
+
+    The file may grow to 8 MiB here; in the variant the queue may still hold 1 GiB. What is lost is
+    what a Collector that is started again has no room to take back.
+    """
+    narrow = ("max_size: 8589934592", f"max_size: {8 * MIB}")
+    an_eighth = ("queue_size: 1073741824", f"queue_size: {MIB}")
+    kept = [scoring(f"kept {number}", size=20_000) for number in range(50)]
+    taken = set()
+    with ExitStack() as stack:
+        agent = start(stack, tmp_path / "agent", backend, QUICK, narrow, an_eighth)
+        other = start(stack, tmp_path / "other", backend, QUICK, narrow)
+        assert {post(agent.http_url, [one]) for one in kept} == {200}
+        for number in range(1000):
+            one = scoring(f"taken {number}", size=20_000)
+            if post(other.http_url, [one]) != 200:
+                break
+            taken.add(one.name)
+        for restarted in (agent, other):
+            restarted.kill()
+            restarted.start()
+        stack.enter_context(backend.up())
+        arrived(backend, {one.name for one in kept})
+        wait_until(lambda: other.metric(WAITING) == 0, "an empty queue")
+    assert 100 < len(taken) < 1000
+    assert taken - backend.names
 
 
 def test_a_wrong_token_drops_what_is_sent(backend: Backend, tmp_path: Path):
