@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple
 
 import orjson
@@ -49,7 +50,7 @@ class Spot(NamedTuple):
     minute: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Ended:
     """Records of one source that ended alike: their numbers, and how many where."""
 
@@ -257,14 +258,15 @@ def _take(counts: Counts, found: dict[str, Any]) -> None:
     if "counts" in found:
         counts.cut += int(found["cut"])
         return
-    route = None if found["route"] is None else Route(*found["route"])
+    # Nearly all lines name the same few routes and places.
+    route = None if found["route"] is None else Route(*map(intern, found["route"]))
     source = Source(route, str(found["p"]))
     ended = {
-        str(outcome): Ended(
+        intern(outcome): Ended(
             Ranges(one["ranges"]),
             Counter(
                 {
-                    Spot(subscription, deployment, minute): count
+                    Spot(intern(subscription), intern(deployment), minute): count
                     for subscription, deployment, minutes in one["places"]
                     for minute, count in minutes
                 }
