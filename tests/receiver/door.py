@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import orjson
 import uvicorn
+from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from scorespan.intake import Intake
@@ -50,6 +52,22 @@ def request_of(*names: str, others: int = 0) -> ExportTraceServiceRequest:
 def payload_of(*names: str, others: int = 0) -> bytes:
     """The same, as protobuf."""
     return request_of(*names, others=others).SerializeToString()
+
+
+def json_of(*names: str) -> bytes:
+    """The same as OTLP JSON, whose ids are hexadecimal."""
+    spans = [
+        {
+            "traceId": span.trace_id.hex(),
+            "spanId": span.span_id.hex(),
+            "name": span.name,
+            "startTimeUnixNano": str(span.start_time_unix_nano),
+            "endTimeUnixNano": str(span.end_time_unix_nano),
+            "attributes": [json_format.MessageToDict(pair) for pair in span.attributes],
+        }
+        for span in request_of(*names).resource_spans[0].scope_spans[0].spans
+    ]
+    return orjson.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
 
 
 @dataclass(frozen=True)

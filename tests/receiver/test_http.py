@@ -7,7 +7,6 @@ import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
-import orjson
 import pytest
 import requests
 import zstandard
@@ -15,7 +14,7 @@ from google.protobuf import json_format
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from receiver.door import TOKEN, Door, payload_of, read_all, request_of
+from receiver.door import TOKEN, Door, json_of, payload_of, read_all
 from running import wait_until
 from scorespan.receiver.body_format import format_of
 from scorespan.receiver.connection import Bounds
@@ -26,22 +25,6 @@ PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 TIMEOUT = 60
 MIB = 1024 * 1024
-
-
-def json_of(*names: str) -> bytes:
-    """A request as OTLP JSON, whose ids are hexadecimal."""
-    spans = [
-        {
-            "traceId": span.trace_id.hex(),
-            "spanId": span.span_id.hex(),
-            "name": span.name,
-            "startTimeUnixNano": str(span.start_time_unix_nano),
-            "endTimeUnixNano": str(span.end_time_unix_nano),
-            "attributes": [json_format.MessageToDict(pair) for pair in span.attributes],
-        }
-        for span in request_of(*names).resource_spans[0].scope_spans[0].spans
-    ]
-    return orjson.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
 
 
 def post(door: Door, body=b"", content_type: str | None = PROTOBUF, path="/v1/traces", **headers):
