@@ -41,7 +41,7 @@ bench: $(VENV)/.dev  ## speed, side by side in one run
 
 soak: $(VENV)/.dev  ## half an hour of mixed faults, then every fault in full size; hours
 	PYTHONPATH=tests $(BIN)/python -m faults.soak
-	SCORESPAN_FAULTS=soak $(BIN)/python -m pytest -n auto tests/faults tests/spool
+	SCORESPAN_FAULTS=soak $(BIN)/python -m pytest -n auto tests/faults tests/spool tests/receiver
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
