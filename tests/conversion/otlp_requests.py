@@ -15,6 +15,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
+from scorespan.conversion.convert import convert
+from scorespan.conversion.otlp import Read
+from scorespan.conversion.span import decode, encode
+from scorespan.errors import ConversionError
+
 TRACE_ID, SPAN_ID = 0x1234567890ABCDEF1234567890ABCDEF, 0x1234567890ABCDEF
 
 
@@ -78,3 +83,15 @@ def _otlp(value: Any, *, text_integers: bool) -> Any:
         else:
             made[name] = _otlp(held, text_integers=text_integers)
     return made
+
+
+def check_kept(read: Read, raw: bytes, content_type: str) -> None:
+    """The last span is one that could not be read; its bytes and the reason are there."""
+    span = read.spans[-1]
+    assert read.unreadable == 1
+    assert (span.request, span.request_content_type) == (raw, content_type)
+    assert span.scoring_id.startswith("unreadable-")
+    assert decode(b"".join(encode(span))) == span
+    error = convert(span._replace(subscription_id="s"))
+    assert isinstance(error, ConversionError)
+    assert (error.code, error.reason) == ("wrong_attribute", read.why)
