@@ -98,7 +98,7 @@ def test_a_root_alone_calls_nothing_of_others_missing(world: World):
     command = ["spool", "status", "--dir", str(world.root)]
     shown = CliRunner().invoke(scorespan, command, env={"COLUMNS": "200"})
     assert shown.exit_code == 0
-    assert "have not come here, though higher ones have: 3, of 1;" in shown.output
+    assert "outstanding here, of producers elsewhere: 3 (producers: 1);" in shown.output
     known = json.loads(CliRunner().invoke(scorespan, [*command, "--json"]).output)
     assert (known["scored"], known["missing"], known["outstanding"]) == (4, 0, 3)
 
