@@ -1,8 +1,8 @@
 """The gRPC door: OTLP/gRPC traces.
 
 The library brings each message as it came, compressed or not; reading, decompression and bounds are
-those of the HTTP door. It has an event loop in a thread of its own, so that nobody who is slow or
-has no token takes a thread; what is read and kept is so in a few threads.
+those of the HTTP door. Its asyncio server is none for a port that is open to others: one call whose
+path is no UTF-8 ends it. So each call has a thread, and what may keep a thread waiting is bounded.
 
 No process that has made a server may be forked: the library's threads would be missing in the
 child. Several processes are started, each makes its own, and all listen on one port.
@@ -10,22 +10,20 @@ child. Several processes are started, each makes its own, and all listen on one 
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from scorespan.conversion.otlp import read_otlp
 from scorespan.endpoint import Endpoint
 from scorespan.errors import ReceiverError
 from scorespan.receiver.access import Access
 from scorespan.receiver.body_format import PROTOBUF
 from scorespan.receiver.decompression import decompressed
+from scorespan.receiver.grpc_deadline import Deadline
 from scorespan.receiver.grpc_places import Places
 from scorespan.receiver.grpc_refusal import refusal_of
 from scorespan.receiver.memory import DECOMPRESSED_BYTES, WIRE_BYTES, Memory, Share, to_read
@@ -33,34 +31,33 @@ from scorespan.receiver.reception import Reception
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
-_Result = TypeVar("_Result")
-_Call = Any  # the library's type for it is not public
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
-_AGAIN_SECONDS = 1
 
 
 class Bounds(NamedTuple):
     """What senders may ask of a server.
 
     Attributes:
-        calls: how many calls are under way, those that wait included; more are told to come again.
+        calls: how many calls are under way; those that come then wait, with nothing read of them.
+        calls_each: how many of one connection; clients keep more than that to themselves.
         reads: how many messages are read at a time; each may be as large as the limit.
         reads_each: how many of one connection.
         seconds: how long a call may wait for its turn, and then its message may take to come.
         connections: how many connections are open; more are closed at once.
         idle_seconds: how long a connection without calls stays open.
         handshake_seconds: how long a connection may take to begin.
-        threads: how many requests are kept at a time; one sync serves those that wait together.
+        kept: how many requests are kept at a time; one sync serves those that wait together.
     """
 
-    calls: int = 512
+    calls: int = 128
+    calls_each: int = 16
     reads: int = 4
     reads_each: int = 2
     seconds: float = 30.0
-    connections: int = 1000
+    connections: int = 250
     idle_seconds: float = 300.0
     handshake_seconds: float = 10.0
-    threads: int = 8
+    kept: int = 8
 
 
 def make_server(  # noqa: PLR0913 - the parts of a receiver, as its other door takes them
@@ -75,7 +72,8 @@ def make_server(  # noqa: PLR0913 - the parts of a receiver, as its other door t
     """A server that has its port and takes no calls yet, and that port.
 
     Yes is said when every record of a request is synced. What cannot be taken now is UNAVAILABLE
-    with RetryInfo, whatever the reason; other codes are for what never can be taken as it is.
+    with RetryInfo, whatever the reason, or CANCELLED where its message does not come; other codes
+    are for what never can be taken as it is.
 
     Args:
         reception: takes what a request holds.
@@ -90,34 +88,33 @@ def make_server(  # noqa: PLR0913 - the parts of a receiver, as its other door t
     """
     bounds = bounds or Bounds()
     server = Server(_Door(reception, access, memory, bounds), bounds, shared=shared)
-    try:
-        return server, server.listen(endpoint)
-    except BaseException:
-        server.stop(0).wait()
-        raise
+    return server, server.listen(endpoint)
 
 
 class Server:
-    """A server on a port, with an event loop in a thread of its own. Any thread may call it."""
+    """A server on a port. Any thread may call it."""
 
     def __init__(self, door: _Door, bounds: Bounds, *, shared: bool) -> None:
         self._door = door
-        self._bounds = bounds
-        self._loop = asyncio.new_event_loop()
-        self._stopped = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="scorespan-grpc", daemon=True)
-        self._thread.start()
-        self._server = self._called(self._made(shared=shared))
+        self._server = grpc.server(
+            ThreadPoolExecutor(bounds.calls, "scorespan-receiver-grpc"),
+            handlers=[_Handlers(door)],
+            options=_options(bounds, shared=shared),
+        )
 
     def listen(self, endpoint: Endpoint) -> int:
         """Have the address; returns its port. Once, before `start`."""
         credentials = _credentials(endpoint)
-        return self._called(self._bound(endpoint, credentials))
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(endpoint.address)
+            return self._server.add_secure_port(endpoint.address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"{endpoint.address}: {error}") from error
 
     def start(self) -> None:
         """Take calls from now on. Once."""
-        self._called(self._server.start())
+        self._server.start()
 
     def stop(self, grace: float) -> threading.Event:
         """Let nobody in any more and end the calls under way; does not wait. Idempotent.
@@ -128,41 +125,8 @@ class Server:
         Returns:
             Set when the server is gone.
         """
-        if not self._stopping:
-            self._stopping = True
-            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._end(grace)))
-        return self._stopped
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-            self._door.close()
-            self._stopped.set()
-
-    def _called(self, call: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
-
-    async def _made(self, *, shared: bool) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_options(self._bounds, shared=shared))
-        server.add_generic_rpc_handlers((_Handlers(self._door),))
-        return server
-
-    async def _bound(self, endpoint: Endpoint, credentials: grpc.ServerCredentials | None) -> int:
-        try:
-            if credentials is None:
-                return self._server.add_insecure_port(endpoint.address)
-            return self._server.add_secure_port(endpoint.address, credentials)
-        except RuntimeError as error:
-            raise OSError(f"{endpoint.address}: {error}") from error
-
-    async def _end(self, grace: float) -> None:
-        try:
-            await self._server.stop(grace)
-        finally:
-            self._loop.stop()
+        self._door.close()
+        return self._server.stop(grace)
 
 
 def _options(bounds: Bounds, *, shared: bool) -> list[tuple[str, int]]:
@@ -173,7 +137,7 @@ def _options(bounds: Bounds, *, shared: bool) -> list[tuple[str, int]]:
         ("grpc.per_message_decompression", 0),
         # Not more than the windows that streams begin with, for calls that wait for their turn.
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.max_concurrent_streams", 128),
+        ("grpc.max_concurrent_streams", bounds.calls_each),
         ("grpc.max_allowed_incoming_connections", bounds.connections),
         ("grpc.max_connection_idle_ms", int(bounds.idle_seconds * 1000)),
         ("grpc.server_handshake_timeout_ms", int(bounds.handshake_seconds * 1000)),
@@ -211,82 +175,61 @@ class _Door:
         self._reception = reception
         self._access = access
         self._memory = memory
-        self._bounds = bounds
-        self._calls = 0
+        self._seconds = bounds.seconds
         self._places = Places(bounds.reads, bounds.reads_each)
-        self._threads = ThreadPoolExecutor(bounds.threads, "scorespan-receiver-grpc")
+        self._deadline = Deadline(bounds.seconds)
+        self._keeping = threading.BoundedSemaphore(bounds.kept)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False)
+        """Let no call wait any more; those whose message is coming are left to the library."""
+        self._places.close()
+        self._deadline.close()
 
-    async def export(self, _: object, call: _Call) -> bytes:
-        self._calls += 1
+    def export(self, messages: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
         try:
-            return await self._answer(call)
+            return self._answer(messages, call)
         except ReceiverError as error:
             refusal = refusal_of(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the same request may come again
+        except Exception as error:
+            if not call.is_active():  # who asked has gone, or was cut off
+                raise
             refusal = refusal_of(self._reception.failed(error))
-        finally:
-            self._calls -= 1
-        await call.abort(*refusal)
-        return b""
+        call.set_trailing_metadata(refusal.metadata)
+        return call.abort(refusal.code, refusal.reason)
 
-    async def _answer(self, call: _Call) -> bytes:
-        share = self._memory.share()
-        try:
-            message = await self._message(call)
-            share.hold(len(message))
-        except ReceiverError as error:
-            self._reception.refused(error)
-            raise
-        body = BytesIO(message)  # which lets go of it at once when it is closed
-        del message
-        # Who asked may go: what is under way ends all the same, and gives its share back. It has no
-        # name here: an error would keep it, and it the error with all that was read.
-        return await asyncio.shield(
-            asyncio.get_running_loop().run_in_executor(self._threads, self._taken, body, share)
-        )
-
-    async def _message(self, call: _Call) -> bytes:
-        shown = [value for name, value in call.invocation_metadata() if name == "authorization"]
-        if not self._access.allows(shown[0] if len(shown) == 1 else None):
-            raise ReceiverError(401, "a bearer token is needed")
-        if self._calls > self._bounds.calls:
-            raise _later("there are too many calls at a time")
-        try:
-            message = await asyncio.wait_for(self._read(call), 2 * self._bounds.seconds)
-        except asyncio.TimeoutError as error:
-            raise _later("the message did not come in time") from error
-        if not isinstance(message, bytes):
-            raise ReceiverError(400, "the call has no message")
-        return message
-
-    async def _read(self, call: _Call) -> Any:
-        async with self._places.place(call.peer()):
-            return await asyncio.wait_for(call.read(), self._bounds.seconds)
-
-    def _taken(self, body: BytesIO, share: Share) -> bytes:
-        """Take a request that has come as a whole; gives back what it holds of the budget."""
-        with share:
+    def _answer(self, messages: Iterator[bytes], call: grpc.ServicerContext) -> bytes:
+        with self._memory.share() as share:
             try:
-                opened = self._opened(body, share)
+                opened = self._opened(self._message(messages, call), share)
             except ReceiverError as error:
                 self._reception.refused(error)
                 raise
-            taken = self._reception.take(opened, read_otlp)
-        answer = ExportTraceServiceResponse()
-        if taken.warning is not None:
-            answer.partial_success.error_message = taken.warning.encode("utf-8", "replace").decode()
-        return answer.SerializeToString()
+            with self._keeping:
+                taken = self._reception.take(opened, PROTOBUF.read)
+        return PROTOBUF.yes(taken.warning)
+
+    def _message(self, messages: Iterator[bytes], call: grpc.ServicerContext) -> BytesIO:
+        shown = [value for name, value in call.invocation_metadata() if name == "authorization"]
+        if not self._access.allows(str(shown[0]) if len(shown) == 1 else None):
+            raise ReceiverError(401, "a bearer token is needed")
+        with (
+            self._places.place(call.peer(), self._seconds),
+            self._deadline.watching(call.cancel),
+        ):
+            message = next(messages, None)
+        if message is None:
+            raise ReceiverError(400, "the call has no message")
+        return BytesIO(message)  # which lets go of it at once when it is closed
 
     def _opened(self, body: BytesIO, share: Share) -> bytes:
         wire = body.getvalue()
         body.close()
         came = len(wire)
-        opened = decompressed(
-            wire, _encoding(wire), DECOMPRESSED_BYTES, lambda size: share.hold(came + size)
-        )
+        share.hold(came)
+        with self._keeping:
+            opened = decompressed(
+                wire, _encoding(wire), DECOMPRESSED_BYTES, lambda size: share.hold(came + size)
+            )
         share.hold(to_read(opened, PROTOBUF.marks))
         return opened
 
@@ -300,7 +243,3 @@ def _encoding(body: bytes) -> str:
     if body.startswith(b"\x1f\x8b"):
         return "gzip"
     return "deflate" if body.startswith(b"\x78") else "identity"
-
-
-def _later(reason: str) -> ReceiverError:
-    return ReceiverError(503, reason, retry_after=_AGAIN_SECONDS)

@@ -6,14 +6,18 @@ that are coming: of as many as are read at a time, and no more.
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scorespan.errors import ReceiverError
+
+_AGAIN_SECONDS = 1
 
 
 class Places:
-    """So many places, some of them for one sender at most. All in one event loop.
+    """So many places, some of them for one sender at most. Any thread may ask.
 
     Args:
         total: how many messages are read at a time.
@@ -24,46 +28,38 @@ class Places:
         self._free = total
         self._each = each
         self._taken: Counter[str] = Counter()
-        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+        self._change = threading.Condition()
+        self._closed = False
 
-    @asynccontextmanager
-    async def place(self, sender: str) -> AsyncIterator[None]:
-        """One place while the block runs; waits for it in order, for as long as it takes."""
-        if self._may(sender):
-            self._take(sender)
-        else:
-            await self._turn(sender)
+    @contextmanager
+    def place(self, sender: str, seconds: float) -> Iterator[None]:
+        """One place while the block runs; waits for it.
+
+        Raises:
+            ReceiverError: 503, there was none in time, or there will be none any more.
+        """
+        with self._change:
+            if not self._change.wait_for(lambda: self._closed or self._may(sender), seconds):
+                raise ReceiverError(503, "too much is being read", retry_after=_AGAIN_SECONDS)
+            if self._closed:
+                raise ReceiverError(503, "the receiver is stopping", retry_after=_AGAIN_SECONDS)
+            self._free -= 1
+            self._taken[sender] += 1
         try:
             yield
         finally:
-            self._leave(sender)
+            with self._change:
+                self._free += 1
+                self._taken[sender] -= 1
+                if not self._taken[sender]:
+                    del self._taken[sender]
+                self._change.notify_all()
 
-    async def _turn(self, sender: str) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((sender, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove((sender, turn))
-            else:  # it was given in the same moment
-                self._leave(sender)
-            raise
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
 
     def _may(self, sender: str) -> bool:
         return self._free > 0 and self._taken[sender] < self._each
-
-    def _take(self, sender: str) -> None:
-        self._free -= 1
-        self._taken[sender] += 1
-
-    def _leave(self, sender: str) -> None:
-        self._free += 1
-        self._taken[sender] -= 1
-        if not self._taken[sender]:
-            del self._taken[sender]
-        for waiting in [one for one in self._waiting if not one[1].done()]:
-            if self._may(waiting[0]):
-                self._take(waiting[0])
-                self._waiting.remove(waiting)
-                waiting[1].set_result(None)
