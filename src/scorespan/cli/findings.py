@@ -102,8 +102,8 @@ def outstanding_notes(account: Account) -> Iterator[str]:
         count = sum(gap.size for gap in account.outstanding)
         producers = len({gap.producer_id for gap in account.outstanding})
         yield (
-            f"outstanding here, of producers elsewhere: {count:,} (producers: {producers:,}); whether"
-            " the data mart has them, scorespan reconcile says"
+            f"outstanding here, of producers elsewhere: {count:,} (producers: {producers:,});"
+            " whether the data mart has them, scorespan reconcile says"
         )
 
 
