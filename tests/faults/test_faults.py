@@ -39,6 +39,7 @@ record arrives. The sizes are those of a test run; `SCORESPAN_FAULTS=soak` has t
 | 33 | a stopped process | SIGSTOP | still the owner; goes on | hosts/test_hosts |
 | 34 | the clock jumps | faketime | nothing expires, order by number | hosts/test_hosts |
 | 35 | huge and odd bodies | corpus | stored byte for byte, or a dead letter with its reason | delivery/test_large |
+| 36 | zip bombs, wrong lengths, connections that stand still | raw sockets, some at once | 413 or 408, bounded memory, the rest goes on | receiver/test_fuzz |
 | 37 | a sampler and limits of the application | environment | every record, whole | test_limits |
 | 38 | an OTLP batch comes twice | one after the other, and at once | stored once, the account balances | faults/test_faults |
 | 39 | another version's spool | golden directories | read, both ways | faults/golden |
@@ -54,12 +55,13 @@ import random
 import re
 import shutil
 import signal
+import socket
 import statistics
 import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -84,6 +86,8 @@ from faults.processes import program, score_in
 from faults.proxy import CountingMart, Exchange, Proxy, is_down, passes
 from faults.receiving import Told, receiver
 from faults.size import sized
+from receiver import fuzz
+from receiver.fuzz import post
 from running import wait_until
 from scorespan.conversion.span import decode
 from scorespan.errors import SettingsError
@@ -772,6 +776,36 @@ def test_row_35_odd_bodies(real, live):
             assert request in letters[scoring_id].entry
     assert len(stored) >= 3
     real.recovers(dead=len(letters))
+
+
+def test_row_36_bombs_wrong_lengths_and_slow_senders(oracle):
+    """Who sends bombs, wrong lengths or next to nothing costs bounded memory and stops nobody."""
+    bombs = [post(fuzz.zeros(encoding, 300), encoding=encoding) for encoding in ("gzip", "zstd")]
+    declared = fuzz.head(fuzz.PROTOBUF, "", more=f"content-length: {2**40}\r\n")
+    hostile = [post(fuzz.ten_gigabytes(), encoding="zstd"), *bombs, declared]
+    with receiver(oracle) as door, ExitStack() as connections, ThreadPoolExecutor(4) as threads:
+        address = ("127.0.0.1", door.hop.port)
+        slow = []
+        for sent in (b"POST /v1/traces HT", post(b"x" * 100)[:-1])[: sized(1, 2)]:
+            for _ in range(40):
+                connection = connections.enter_context(socket.create_connection(address, 60))
+                connection.sendall(sent)
+                slow.append(connection)
+
+        def answers(sent: bytes) -> list[int]:
+            return fuzz.answers_to(fuzz.Case("row 36", sent, frozenset()), address)
+
+        assert [answers(sent) for sent in hostile] == [[413]] * len(hostile)
+        told = [threads.submit(answers, sent) for sent in hostile * sized(2, 20)]
+        while not all(one.done() for one in told):
+            assert door.post(door.batch()).status in {200, 503}
+        assert {status for one in told for status in one.result()} <= {413, 503}
+        shorter = fuzz.Case("shorter", post(b"x" * 100)[:-1], frozenset(), answered=False)
+        assert fuzz.answers_to(shorter, address) == []
+        assert door.post(door.batch()).status == 200
+        assert {connection.recv(100)[:12] for connection in slow} == {b"HTTP/1.1 408"}
+        assert fuzz.peak_bytes(door.hop._process.pid) < 1024**3
+    oracle.recovers(unaccepted=door.refused)
 
 
 def test_row_37_sampler_and_limits(real, live):
