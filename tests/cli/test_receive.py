@@ -75,6 +75,27 @@ def test_a_spool_that_cannot_be_one_is_named(settings, tmp_path):
     assert refused(settings).startswith("Error: SCORESPAN_SPOOL_DIR: ")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_spool_that_cannot_be_opened_is_told(settings, tmp_path, workers):
+    """Where the root is good, but nothing can be made in it, it ends with 1 and does not listen."""
+    # As long as a name may be: what is tried first has room, a directory of its own has not.
+    root = str(tmp_path)
+    while len(root) < 4053:
+        root += "/" + "x" * min(200, 4053 - len(root) - 1)
+    found = subprocess.run(
+        [*COMMAND, "--http-port", "0", "--grpc-port", "0", "--workers", workers],
+        env={**clean_environment(), **settings, "SCORESPAN_SPOOL_DIR": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 1, found.stderr
+    assert found.stdout == ""
+    assert "File name too long" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_off_loopback_it_wants_tls_and_a_token(settings, tmp_path, host):
     """Without the one or the other it does not start there."""

@@ -22,8 +22,12 @@ class _OneLine(logging.Formatter):
 
 
 def say_on_stderr() -> None:
-    """Let this process say what it does on stderr, one line each; of libraries only warnings."""
+    """Let this process say what it does on stderr, one line each; of libraries only warnings.
+
+    Nothing of the HTTP server: it tells of each request that is none, and anybody can send those.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("scorespan").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)

@@ -15,7 +15,7 @@ _SPARE_SECONDS = 2.0
 
 
 def longest_ending(shutdown_seconds: float) -> float:
-    """Seconds from the signal to the end of the process, at most."""
+    """Seconds from the signal to the end of a receiver process, at most."""
     return LINGER_SECONDS + ANSWER_SECONDS + shutdown_seconds + _SPARE_SECONDS
 
 
@@ -27,13 +27,13 @@ class Ending:
     stay until the process ends, of which process 1 of a container has none by default.
 
     Args:
-        shutdown_seconds: how long the intake may drain.
+        seconds: how long the process may take, from the signal on.
         again_at_once: whether a second signal ends the process where it stands. A worker's does
             not: whoever stops a whole service signals it and its parent, which tells it, too.
     """
 
-    def __init__(self, shutdown_seconds: float, *, again_at_once: bool = True) -> None:
-        self._seconds = longest_ending(shutdown_seconds)
+    def __init__(self, seconds: float, *, again_at_once: bool = True) -> None:
+        self._seconds = seconds
         self._again_at_once = again_at_once
         self._then: Callable[[], None] = lambda: None
         self.asked = False

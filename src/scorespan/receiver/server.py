@@ -18,7 +18,7 @@ from scorespan.endpoint import Endpoint
 from scorespan.intake import Intake
 from scorespan.receiver.access import Access
 from scorespan.receiver.connection import ReceiverProtocol
-from scorespan.receiver.ending import ANSWER_SECONDS, LINGER_SECONDS, Ending
+from scorespan.receiver.ending import ANSWER_SECONDS, LINGER_SECONDS, Ending, longest_ending
 from scorespan.receiver.grpc import make_server
 from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import Memory
@@ -50,7 +50,7 @@ def serve(settings: Settings, doors: Doors, on_listening: Callable[[Doors], None
         SpoolError: the spool cannot be opened.
         OSError: an address or a certificate cannot be used, or the disk fails.
     """
-    ending = Ending(settings.shutdown_seconds)
+    ending = Ending(longest_ending(settings.shutdown_seconds))
     with doors.http.bind() as listener:
         grpc = doors.grpc
         if grpc is not None:
@@ -170,8 +170,11 @@ class _HttpServer(uvicorn.Server):
         for connection in self._connections():
             connection.shutdown()
         await self._parted(ANSWER_SECONDS)
-        for connection in self._connections():
+        late = self._connections()
+        for connection in late:
             connection.transport.abort()
+        if late:
+            _logger.warning("%d connections were cut off before their answer", len(late))
 
     async def _parted(self, seconds: float) -> None:
         """Wait until no connection is left, at most so long."""

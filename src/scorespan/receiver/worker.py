@@ -16,7 +16,7 @@ import threading
 
 from scorespan.errors import ScorespanError
 from scorespan.receiver.diagnostics import say_on_stderr
-from scorespan.receiver.ending import Ending
+from scorespan.receiver.ending import Ending, longest_ending
 from scorespan.receiver.plan import Plan
 from scorespan.receiver.server import run
 from scorespan.settings import Settings
@@ -35,7 +35,7 @@ def main() -> int:
             return 1
         plan = Plan.decode(data)
         settings = Settings.load({"sync": "durable", "receiver_token": plan.token})
-        ending = Ending(settings.shutdown_seconds, again_at_once=False)
+        ending = Ending(longest_ending(settings.shutdown_seconds), again_at_once=False)
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
         try:
             with socket.socket(fileno=descriptors[0]) as listener:
