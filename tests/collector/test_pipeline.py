@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
+import requests
 
 from collector.hop import killed
 from collector.pipeline import pipeline
@@ -100,9 +101,7 @@ def test_full_disk_of_the_receiver(tmp_path, payloads):
     """A receiver whose disk is full refuses for now: the Collector keeps the records for it."""
     with (
         small_disk(tmp_path / "disk", 64, kind="tmpfs") as disk,
-        pipeline(
-            tmp_path, (PYTHON, NODE), spool_dir=str(disk / "spool"), spool_min_free_bytes="0"
-        ) as whole,
+        pipeline(tmp_path, (PYTHON, NODE), spool_dir=str(disk / "spool")) as whole,
     ):
         with services(tmp_path, whole, rate=1000) as both:
             pad = fill(disk)
@@ -110,6 +109,8 @@ def test_full_disk_of_the_receiver(tmp_path, payloads):
                 service.feed(payloads.values())
             for service in both:
                 service.finish()
+            ready = requests.get(f"http://127.0.0.1:{whole.receiver.port}/readyz", timeout=60)
+            assert ready.status_code == 503
             assert whole.ids(PYTHON) == whole.ids(NODE) == []
             pad.unlink()
         check(whole, both, payloads)

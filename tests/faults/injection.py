@@ -137,6 +137,6 @@ class SystemCalls:
 def straced(calls: Path, inject: str) -> list[str]:
     """The command that runs another one under strace and makes some of its syncs fail."""
     return [
-        installed("strace"), "-f", "-y", "-q", "-s", "100000", "-o", str(calls),
+        installed("strace"), "-f", "--seccomp-bpf", "-y", "-q", "-s", "100000", "-o", str(calls),
         "-e", "trace=write,writev,pwritev,fdatasync,fsync", "-e", inject,
     ]  # fmt: skip
