@@ -82,16 +82,16 @@ def test_what_it_asks_for_cannot_be_forgotten(name: str, variable: str):
             id="a negative give-up time",
         ),
         pytest.param(
-            "max_size: 58720256",
-            "max_size: 524288",
-            "`max_size` (524288) must be greater or equal to `min_size`",
+            "min_size: 0",
+            "min_size: 67108864",
+            "`max_size` (58720256) must be greater or equal to `min_size`",
             id="batches smaller than they must be",
         ),
         pytest.param(
             "queue_size: 1073741824",
-            "queue_size: 524288",
-            "`min_size` must be less than or equal to `queue_size`",
-            id="a queue that no batch fits into",
+            "queue_size: 0",
+            "`queue_size` must be positive",
+            id="a queue of no size",
         ),
         pytest.param(
             "fsync: true", "sync: true", "invalid keys: sync", id="a setting that is not there"

@@ -79,6 +79,28 @@ def test_what_waits_outlives_the_collector(backend: Backend, tmp_path: Path):
     assert backend.names.isdisjoint(one.name for one in lost)
 
 
+def test_little_is_in_flight(backend: Backend, tmp_path: Path):
+    """What a Collector that starts takes off its disk before it puts it back is a few requests.
+
+    Whoever kills it in that moment has lost them; in a variant that gathers requests they are many.
+    """
+    gathering = ("min_size: 0", f"min_size: {MIB}")
+    with ExitStack() as stack:
+        agent = start(stack, tmp_path / "agent", backend, QUICK)
+        other = start(stack, tmp_path / "other", backend, QUICK, gathering)
+        for one in scorings("waiting", 40):
+            assert {post(agent.http_url, [one]), post(other.http_url, [one])} == {200}
+        wait_until(lambda: _taken_off_by_a_start(other) > 10, "many requests in flight")
+        assert _taken_off_by_a_start(agent) <= 5
+
+
+def _taken_off_by_a_start(one: RealCollector) -> int:
+    """How many requests a Collector finds in flight when it starts after a kill."""
+    one.kill()
+    one.start()
+    return int(re.findall(r'"dispatchedItems": (\d+)', one.said.read_text())[-1])
+
+
 def test_what_waits_outlives_an_upgrade(backend: Backend, tmp_path: Path):
     """Ended by SIGTERM while the receiver is away: the queue on disk keeps all."""
     sent = scorings("waiting", 20)
