@@ -128,7 +128,7 @@ def headers(**named: str) -> bytes:
         **{name.replace("_", "-"): value for name, value in named.items()},
     }
     return b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode("latin-1")
         for name, value in fields.items()
     )
 
