@@ -41,13 +41,15 @@ class Seen:
     Attributes:
         values: places and values of short attributes, by their bytes.
         heads: place of a body, and what stands before its text, by the length of the attribute.
+        numbers: the same of a whole number.
     """
 
-    __slots__ = ("heads", "values")
+    __slots__ = ("heads", "numbers", "values")
 
     def __init__(self) -> None:
         self.values: dict[bytes, tuple[int, str | bytes]] = {}
         self.heads: dict[int, tuple[int, bytes]] = {}
+        self.numbers: dict[int, tuple[int, bytes]] = {}
 
 
 def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) 
         WrongError: one is too large to be read.
     """
     found: dict[str, Any] = {}
-    known, heads = seen.values, seen.heads
+    known, heads, numbers = seen.values, seen.heads, seen.numbers
     for attribute in attributes:
         length = len(attribute)
         if length <= _SHORT:
@@ -71,6 +73,13 @@ def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) 
                 place, value = known[attribute]
                 values[place] = value
                 continue
+            if length in numbers:
+                place, head = numbers[length]
+                if attribute.startswith(head):
+                    number = _number(attribute[len(head) :])
+                    if number is not None:
+                        values[place] = number
+                        continue
         elif length in heads:
             place, head = heads[length]
             if attribute.startswith(head):
@@ -85,9 +94,14 @@ def _read_attribute(attribute: bytes, values: list[Any], found: dict[str, Any], 
     length = len(attribute)
     start = attribute[1] + 2 if length > 1 else 0
     name = _STARTS.get(attribute[:start])
-    if name in INTEGERS and (number := _integer(attribute, start)) is not None:
-        values[INTEGERS[name]] = number
-        return
+    head = _INTEGER_HEADS.get(length - start)
+    if name in INTEGERS and head is not None and attribute.startswith(head, start):
+        start += len(head)
+        number = _number(attribute[start:])
+        if number is not None:
+            values[INTEGERS[name]] = number
+            seen.numbers[length] = INTEGERS[name], attribute[:start]
+            return
     if name in BODIES:
         for tag in (_TEXT, _BYTES):
             head = _head(tag, length - start)
@@ -118,13 +132,9 @@ def _read_body(attribute: bytes, start: int, place: int, values: list[Any], seen
         seen.values[attribute] = place, body
 
 
-def _integer(attribute: bytes, start: int) -> int | None:
-    """A whole number from 0 on that is all of an attribute's value; None: it is something else."""
-    head = _INTEGER_HEADS.get(len(attribute) - start)
-    if head is None or not attribute.startswith(head, start):
-        return None
+def _number(digits: bytes) -> int | None:
+    """The whole number from 0 on that all of these bytes are; None: they are something else."""
     number, shift = 0, 0
-    digits = attribute[start + 3 :]
     for digit in digits:
         number |= (digit & 127) << shift
         shift += 7
