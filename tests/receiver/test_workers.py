@@ -110,6 +110,17 @@ def test_a_second_signal_ends_all_at_once(tmp_path):
         assert not any(map(is_alive, workers))
 
 
+def test_a_worker_that_hangs_holds_up_nothing(tmp_path):
+    """It is ended when its time is up; the exit code is that of a good end."""
+    with live_mart(tmp_path, port=free_port()) as live:
+        environment = {**live.environment(), "SCORESPAN_SHUTDOWN_SECONDS": "0"}
+    with receiver_process(environment, "--workers", "2") as receiver:
+        hangs, other = receiver.workers
+        os.kill(hangs, signal.SIGSTOP)
+        receiver.end()
+        assert not any(map(is_alive, (hangs, other)))
+
+
 def test_workers_end_with_their_parent(live):
     """A parent that is killed takes its workers along, and the next has the same ports at once."""
     environment, arguments = live.environment(), ("--workers", "2", *certain_ports())

@@ -122,6 +122,7 @@ def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
         ssl_keyfile=endpoint.certificate_key,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         lifespan="off",
+        proxy_headers=False,
         access_log=False,
         server_header=False,
         log_config=None,
@@ -147,9 +148,11 @@ class _HttpServer(uvicorn.Server):
         self._close_connections()
 
     def _close_connections(self) -> None:
-        headers = self.server_state.default_headers
-        if _CLOSE not in headers:
-            self.server_state.default_headers = [*headers, _CLOSE]
+        headers = [*(one for one in self.server_state.default_headers if one != _CLOSE), _CLOSE]
+        self.server_state.default_headers = headers
+        for connection in self._connections():
+            if connection.cycle is not None:  # its answer has the headers of when it began
+                connection.cycle.default_headers = headers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
