@@ -39,9 +39,10 @@ lint: $(VENV)/.dev  ## style, types
 bench: $(VENV)/.dev  ## speed, side by side in one run
 	$(BIN)/python -m tests.benchmarks
 
-soak: $(VENV)/.dev  ## half an hour of mixed faults, then every fault in full size; hours
+soak: $(VENV)/.dev collector node  ## half an hour of mixed faults, then every fault in full size; hours
 	PYTHONPATH=tests $(BIN)/python -m faults.soak
-	SCORESPAN_FAULTS=soak $(BIN)/python -m pytest -n auto tests/faults tests/spool tests/receiver
+	SCORESPAN_FAULTS=soak $(BIN)/python -m pytest -n auto tests/faults tests/spool tests/receiver \
+		tests/collector/test_pipeline.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
