@@ -109,7 +109,6 @@ def receive(  # noqa: PLR0913, PLR0917 - one for each option
             click.echo(f"OTLP/HTTP at {addresses['http']}")
             if doors.grpc is not None:
                 click.echo(f"OTLP/gRPC at {addresses['grpc']}")
-        sys.stdout.flush()
 
     code = 0
     try:
