@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from faults.certificates import Authority
 from receiver.door import TOKEN, payload_of, request_of
-from receiver.grpc_door import TIMEOUT, GrpcDoor, channel_to, served_grpc
+from receiver.grpc_door import TIMEOUT, GrpcDoor, channel_to, frames_from, served_grpc
 from running import wait_until
 from scorespan.endpoint import Endpoint
 from scorespan.receiver.grpc import METHOD, Bounds
@@ -323,6 +324,21 @@ def test_tls_takes_the_certificate_of_the_endpoint(make_door, tmp_path):
     with channel_to(door.port, trusting) as channel:
         door.send(payload_of("a"), channel=channel)
     assert door.refusal(payload_of("b")).code() is grpc.StatusCode.UNAVAILABLE
+    assert door.stored() == {"a"}
+
+
+def test_a_tls_handshake_that_does_not_come_is_given_up(make_door, tmp_path):
+    """Who connects and says nothing is closed, and the others are served meanwhile."""
+    authority = Authority(tmp_path)
+    authority.server(timedelta(hours=1))
+    both = tmp_path / "server3600.pem"
+    endpoint = Endpoint("localhost", 0, both, both)
+    door = make_door(endpoint=endpoint, bounds=Bounds(handshake_seconds=0.5))
+    trusting = grpc.ssl_channel_credentials(authority.file.read_bytes())
+    with socket.create_connection(("localhost", door.port), TIMEOUT) as silent:
+        with channel_to(door.port, trusting) as channel:
+            door.send(payload_of("a"), channel=channel)
+        assert list(frames_from(silent)) == []
     assert door.stored() == {"a"}
 
 

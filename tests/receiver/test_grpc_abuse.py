@@ -281,7 +281,7 @@ def changed(seed: int) -> bytes:
 
 
 @settings(
-    max_examples=100,
+    max_examples=500,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -218,6 +218,8 @@ class _Door:
         ):
             message = next(messages, None)
         if message is None:
+            if not call.is_active():
+                raise ReceiverError(503, "the sender has gone, or sent more than the library takes")
             raise ReceiverError(400, "the call has no message")
         return BytesIO(message)  # which lets go of it at once when it is closed
 
