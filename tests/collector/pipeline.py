@@ -16,7 +16,7 @@ import requests
 from collector.hop import Hop, free_port
 from collector.real import AGENT, TOKEN, RealCollector, binary
 from collector.replaying import Service
-from examples.live import BINDING_ID, DATA_MART_ID, LiveMart, Stored
+from examples.live import BINDING_ID, DATA_MART_ID, LiveMart
 from faults.size import sized
 from running import clean_environment, wait_until
 from scorespan.delivery.auth import TokenSource
@@ -48,13 +48,13 @@ class Pipeline(NamedTuple):
     collector: RealCollector
     address: MartAddress
 
-    def records(self, subscription_id: str) -> list[Stored]:
-        """What the mart has stored of a subscription, in that order."""
-        return LiveMart(self.address, Path(), subscription_id).records()
+    def of(self, subscription_id: str) -> LiveMart:
+        """The mart, as one subscription of it."""
+        return LiveMart(self.address, Path(), subscription_id)
 
     def ids(self, subscription_id: str) -> list[str]:
-        """The scoring id of each of them."""
-        return [record.scoring_id for record in self.records(subscription_id)]
+        """The scoring id of all that the mart has stored of a subscription."""
+        return self.of(subscription_id).ids()
 
     def wait_for_all(self, service: Service, *, lost: int = 0) -> None:
         """Return when all that a service scored is stored, but for so many at most."""
@@ -98,7 +98,12 @@ class Pipeline(NamedTuple):
 
 @contextmanager
 def pipeline(
-    folder: Path, subscriptions: Sequence[str], *, config: Path = AGENT, **settings: str
+    folder: Path,
+    subscriptions: Sequence[str],
+    *,
+    config: Path = AGENT,
+    workers: int = 1,
+    **settings: str,
 ) -> Iterator[Pipeline]:
     """All three, up; killed at the end.
 
@@ -106,6 +111,7 @@ def pipeline(
         folder: where everything of them is, but for what the settings say.
         subscriptions: what the mart knows.
         config: of the Collector.
+        workers: processes of the receiver.
         settings: of the receiver, beyond the mart's address.
     """
     binary()
@@ -130,7 +136,10 @@ def pipeline(
         folder / "mart.said",
     )
     receiver = Hop(
-        [*CLI, "receive", "--http-port", str(receiver_port), "--grpc-port", str(free_port())],
+        [
+            *(*CLI, "receive", "--no-grpc", "--http-port", str(receiver_port)),
+            *("--workers", str(workers)),
+        ],
         environment_of(known),
         receiver_port,
         folder / "receiver.said",

@@ -63,7 +63,7 @@ class Service:
 
     def feed(self, payloads: Iterable[Payload]) -> None:
         """Have these scored, after those before; returns at once."""
-        lines = [_line(number, payload) for number, payload in enumerate(payloads)]
+        lines = [*map(_line, payloads)]
         before = self._feeders[-1:]
 
         def write() -> None:
@@ -152,13 +152,18 @@ def _started(
             process.kill()
 
 
-def _line(number: int, payload: Payload) -> str:
-    timestamp = _START + timedelta(seconds=number)
+def _line(payload: Payload) -> str:
     known = {
         "scoring_id": payload.scoring_id,
         "request": bytes(payload.request).decode(),
         "response": bytes(payload.response).decode(),
         "response_time": payload.response_time,
-        "timestamp": timestamp.isoformat().replace("+00:00", "Z"),
+        "timestamp": timestamp_of(payload),
     }
     return json.dumps(known) + "\n"
+
+
+def timestamp_of(payload: Payload) -> str:
+    """When it was scored, as the Node.js service is told; the file does not say it."""
+    moment = _START + timedelta(milliseconds=payload.response_time)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -9,7 +9,7 @@ import requests
 
 from collector.hop import killed
 from collector.pipeline import pipeline
-from collector.replaying import node_service, python_service
+from collector.replaying import node_service, python_service, timestamp_of
 from examples.payloads import read_payloads
 from faults.disks import fill, small_disk
 from faults.oracle import pause
@@ -40,14 +40,18 @@ def check(whole, both, payloads):
     """All records of both services are in the mart, once and byte for byte; reconcile agrees."""
     for service in both:
         whole.wait_for_all(service)
-        stored = whole.records(service.subscription_id)
-        assert len(stored) == len(payloads)
+        mart = whole.of(service.subscription_id)
+        stored = mart.records()
+        assert len(stored) == mart.row_count() == len(payloads)
         assert {record.scoring_id for record in stored} == set(payloads)
+        assert mart.conflicts() == []
         for record in stored:
             payload = payloads[record.scoring_id]
             assert record.request_text == bytes(payload.request)
             assert record.response_text == bytes(payload.response)
             assert record.response_time == payload.response_time
+            if service.subscription_id == NODE:
+                assert record.scoring_timestamp == timestamp_of(payload)
     assert whole.named() == set()
 
 
@@ -66,7 +70,7 @@ def test_each_hop_is_killed_while_records_flow(tmp_path, payloads):
     """Collector, receiver and mart killed in turn, each for a moment: nothing missing or double."""
     records = [*payloads.values()]
     share = len(records) // 4
-    with pipeline(tmp_path, (PYTHON, NODE)) as whole:
+    with pipeline(tmp_path, (PYTHON, NODE), workers=2) as whole:
         with services(tmp_path, whole, rate=200) as both:
             scored = 0
             for hop in (whole.collector, whole.receiver, whole.mart):
