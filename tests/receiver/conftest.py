@@ -10,7 +10,7 @@ import pytest
 
 from receiver.door import Door, served
 from scorespan.intake import Intake
-from scorespan.receiver.connection import Bounds
+from scorespan.receiver.bounds import Bounds
 from scorespan.receiver.memory import Memory
 from scorespan.receiver.reception import Reception
 from scorespan.settings import Settings

@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from scorespan.intake import Intake
 from scorespan.receiver.access import Access
-from scorespan.receiver.connection import Bounds, ReceiverProtocol
+from scorespan.receiver.bounds import Bounds
+from scorespan.receiver.connection import ReceiverProtocol
 from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import Memory
 from scorespan.receiver.reception import Reception

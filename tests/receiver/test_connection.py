@@ -11,7 +11,7 @@ import pytest
 
 from receiver.door import Door, payload_of, read_all
 from running import wait_until
-from scorespan.receiver.connection import Bounds
+from scorespan.receiver.bounds import Bounds
 
 LIVENESS = 60
 LIVE = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
@@ -125,6 +125,16 @@ def test_a_body_comes_in_any_pieces(door):
             connection.sendall(POST + b"transfer-encoding: chunked\r\n\r\n" + chunked(body, size))
             assert statuses(connection.recv(65536)) == [200]
     assert door.stored() == {"bytes", "chunks-0", "chunks-1", "chunks-2"}
+
+
+def test_a_head_below_the_bound_is_read(door):
+    """Whole or in pieces, a head of 30 KB is none too large."""
+    sent = LIVE + CLOSE + b"x: " + b"y" * 30_000 + b"\r\n\r\n"
+    with door.connect() as connection:
+        for at in range(0, len(sent), 1000):
+            connection.sendall(sent[at : at + 1000])
+        assert statuses(read_all(connection)) == [200]
+    assert statuses(door.exchange(sent)) == [200]
 
 
 def test_who_expects_100_is_told_to_go_on(door):

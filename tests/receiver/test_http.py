@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from receiver.door import TOKEN, Door, json_of, payload_of, read_all
 from running import wait_until
 from scorespan.receiver.body_format import format_of
-from scorespan.receiver.connection import Bounds
+from scorespan.receiver.bounds import Bounds
 from scorespan.receiver.memory import WIRE_BYTES, Memory
 from scorespan.testing import Answer
 

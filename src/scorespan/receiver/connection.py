@@ -11,32 +11,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from scorespan.receiver.bounds import Bounds
 from scorespan.receiver.lingering import LingeringTransport
-
-
-class Bounds(NamedTuple):
-    """What the other side may take: seconds, bytes and counts."""
-
-    head_seconds: float = 10.0
-    """From its first byte to its last."""
-    body_seconds: float = 20.0
-    """Beside what a body takes at its pace."""
-    body_pace: int = 128 * 1024
-    """Bytes of a body that come each second at the least."""
-    answer_seconds: float = 30.0
-    """Until an answer is read."""
-    linger_seconds: float = 2.0
-    """For the rest of a body that is answered already."""
-    head_bytes: int = 32 * 1024
-    headers: int = 100
-    pipelined: int = 8
-    """Requests that wait for the answer to the one before."""
-    connections: int = 512
 
 
 class _TooMuchError(Exception):
@@ -58,7 +39,7 @@ class ReceiverProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._in_head = self._in_body = self._ended = False
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._more_head_bytes = self._body_bytes = 0
         self._body_began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,13 +73,14 @@ class ReceiverProtocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         if self._in_head:
-            self._head_bytes += len(data)
+            # The parser tells of a header when it is whole.
+            self._more_head_bytes += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
             self._refuse(431 if isinstance(error.__context__, _TooMuchError) else 400)
         else:
-            if self._in_head and self._head_bytes > self.bounds.head_bytes:
+            if self._in_head and self._more_head_bytes > self.bounds.head_bytes:
                 self._refuse(431)
             self._watch()
 
@@ -108,7 +90,7 @@ class ReceiverProtocol(HttpToolsProtocol):
             raise _TooMuchError
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._more_head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """A part of the target has come."""
