@@ -900,7 +900,7 @@ def test_row_40_hop_that_says_yes_too_early(tmp_path):
         with killed(whole.receiver):
             service.feed(records[200:500])
             wait_until(
-                lambda: whole.collector.metric("otelcol_receiver_accepted_spans") == 500,
+                lambda: whole.collector.metric("otelcol_receiver_accepted_spans") >= 500,
                 "the Collector's yes",
             )
             whole.collector.kill()
