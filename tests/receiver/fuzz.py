@@ -27,7 +27,7 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 ANY_REFUSAL = frozenset({400, 404, 405, 408, 413, 415, 431})
 # 503 stands for a fault of ours as well: only what needs much memory may get it.
-FOR_SIZE = frozenset({413, 503})
+FOR_SIZE = frozenset({400, 413, 503})
 
 
 class Case(NamedTuple):
