@@ -65,8 +65,8 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-# The tags of repeated messages; those are in other bytes, too, but seldom.
-PROTOBUF_MARKS = Marks((b"\x0a", b"\x12", b"\x4a", b"\x5a"), 100)
+# The tags of repeated messages; the reader gives up where there are more fields.
+PROTOBUF_MARKS = Marks((b"\x0a", b"\x12", b"\x4a", b"\x5a"), 100, 1_000_000)
 # Objects and lists are few by the reader's own bound.
 JSON_MARKS = Marks((b",",), 50)
 

@@ -7,6 +7,7 @@ time, beside it, so that the most a process needs is the budget and one request 
 
 from __future__ import annotations
 
+import math
 import threading
 from types import TracebackType
 from typing import NamedTuple
@@ -24,13 +25,21 @@ _AGAIN_SECONDS = 1
 _MOST_BYTES = 2560 * 1024 * 1024
 _FLAT_BYTES = 1024 * 1024
 _FLAT_PART = 4
+_PART_BYTES = 64
 
 
 class Marks(NamedTuple):
-    """What a part of its own has in a body's format, and what such a part costs, in bytes."""
+    """What tells the parts of a body in its format.
+
+    Attributes:
+        marks: a part has one of these; so may other bytes.
+        cost: bytes that a part takes.
+        most: how many parts are read, beside one for each 64 bytes of the body.
+    """
 
     marks: tuple[bytes, ...]
     cost: int
+    most: float = math.inf
 
 
 def to_read(body: bytes, marks: Marks) -> int:
@@ -42,7 +51,8 @@ def to_read(body: bytes, marks: Marks) -> int:
     size = len(body) * _FLAT_PART
     if len(body) <= _FLAT_BYTES:
         return size
-    return size + marks.cost * sum(map(body.count, marks.marks))
+    parts = min(sum(map(body.count, marks.marks)), marks.most + len(body) / _PART_BYTES)
+    return size + int(marks.cost * parts)
 
 
 class Share:
