@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from google.protobuf.json_format import MessageToDict
+from hypothesis import HealthCheck, settings
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -15,11 +16,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
+from faults.size import sized
 from scorespan.conversion.convert import convert
 from scorespan.conversion.otlp import Read
 from scorespan.conversion.span import decode, encode
 from scorespan.errors import ConversionError
 
+fuzz = settings(
+    max_examples=sized(150, 20_000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+"""How often a test with generated requests is run."""
+FUZZ_SECONDS = sized(120, 3600)
+"""How long it may take."""
 TRACE_ID, SPAN_ID = 0x1234567890ABCDEF1234567890ABCDEF, 0x1234567890ABCDEF
 
 

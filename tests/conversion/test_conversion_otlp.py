@@ -15,7 +15,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
-from conversion.otlp_requests import SPAN_ID, TRACE_ID, as_json, as_protobuf, ended, of_message
+from conversion.otlp_requests import (
+    FUZZ_SECONDS,
+    SPAN_ID,
+    TRACE_ID,
+    as_json,
+    as_protobuf,
+    ended,
+    fuzz,
+    of_message,
+)
 from scorespan import attributes
 from scorespan.conversion.convert import convert
 from scorespan.conversion.otlp import Read, read_otlp, read_otlp_json
@@ -115,6 +124,9 @@ def test_bodies_of_every_length_are_read(size):
     spans = several(
         {attributes.REQUEST: body, attributes.RESPONSE: answer, attributes.MODEL_NAME: body},
         {attributes.REQUEST: answer, attributes.RESPONSE: body},
+        # As long as an attribute as the first one's request.
+        {attributes.RESPONSE: body[1:], attributes.REQUEST: body},
+        {attributes.REQUEST: [1], attributes.MODEL_NAME: body[3:]},
     )
     assert read_otlp(as_protobuf(*spans)).spans == list(map(read_sdk, spans))
 
@@ -195,6 +207,7 @@ def refused_or_read(read: Callable[[bytes], Read], body: bytes) -> Read | None:
     return None
 
 
+@fuzz
 @given(body=st.binary() | st.binary(min_size=100))
 def test_arbitrary_bytes_are_read_or_refused(body):
     """Whatever comes is read or refused with a reason; nothing else is raised."""
@@ -211,6 +224,7 @@ SAMPLE = several(
 SAMPLES = {name: door.write(*SAMPLE) for name, door in FORMATS.items()}
 
 
+@fuzz
 @given(data=st.data(), name=st.sampled_from(sorted(FORMATS)))
 def test_a_request_cut_anywhere_is_read_or_refused(data, name):
     """A request that ends too early is refused, or is what stands before the cut."""
@@ -219,6 +233,7 @@ def test_a_request_cut_anywhere_is_read_or_refused(data, name):
     assert read is None or len(read.spans) <= 3
 
 
+@fuzz
 @given(data=st.data(), name=st.sampled_from(sorted(FORMATS)))
 def test_a_flipped_bit_is_read_or_refused(data, name):
     """Damage within one span costs at most that span; no reason repeats a value."""
@@ -258,6 +273,8 @@ except ConversionError as error:
     print(error.code, end=" ")
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
+
+pytestmark = pytest.mark.timeout(FUZZ_SECONDS)
 
 
 @pytest.mark.parametrize(

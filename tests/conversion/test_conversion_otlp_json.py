@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.otlp_requests import check_kept
+from conversion.otlp_requests import FUZZ_SECONDS, check_kept, fuzz
 from scorespan import attributes
 from scorespan.conversion.otlp import Read, read_otlp_json
 from scorespan.conversion.span import ScoringSpan
 from scorespan.errors import ConversionError
+
+pytestmark = pytest.mark.timeout(FUZZ_SECONDS)
 
 JSON = "application/json"
 
@@ -223,6 +225,7 @@ RICH: dict[str, Any] = {
 }
 
 
+@fuzz
 @given(data=st.data())
 def test_whatever_stands_in_a_span_it_costs_no_other(data):
     """Any value in any place of a span leaves its neighbours as they are, and is not lost."""

@@ -10,17 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
-from conversion.otlp_requests import as_json, as_protobuf, ended
+from conversion.otlp_requests import FUZZ_SECONDS, as_json, as_protobuf, ended, fuzz
 from scorespan import attributes
 from scorespan.conversion.attribute_values import NAMES, OF_RESOURCE
 from scorespan.conversion.otlp import read_otlp, read_otlp_json
 from scorespan.conversion.sdk import read_sdk
+
+pytestmark = pytest.mark.timeout(FUZZ_SECONDS)
 
 
 class Name(str, enum.Enum):
@@ -131,6 +133,21 @@ def _quiet():
     logging.disable(logging.NOTSET)
 
 
+PLAIN = {
+    "attributes": {attributes.ID: "i"},
+    "resource": {},
+    "name": "",
+    "ids": (1, 1),
+    "events": [],
+}
+FAILED = Status(StatusCode.ERROR, "")
+UNSET = Status(StatusCode.UNSET)
+
+
+@fuzz
+@example(held={**PLAIN, "times": (1, 2), "status": FAILED})
+@example(held={**PLAIN, "times": (2**63, 1), "status": UNSET})
+@example(held={**PLAIN, "times": (1, 2**63), "status": UNSET})
 @given(held=spans)
 def test_both_doors_read_the_same(held):
     """Whatever an SDK span can hold, it is the same scoring span by either door and format."""

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion.otlp_requests import check_kept
+from conversion.otlp_requests import FUZZ_SECONDS, check_kept, fuzz
 from scorespan import attributes
 from scorespan.conversion.convert import convert
 from scorespan.conversion.otlp import Read, read_otlp
 from scorespan.errors import ConversionError
+
+pytestmark = pytest.mark.timeout(FUZZ_SECONDS)
 
 PROTOBUF = "application/x-protobuf"
 
@@ -73,6 +75,7 @@ DAMAGED = {
     "no field": GOOD + b"\x00",
     "a cut attribute": field(9, field(1, b"scoring.id") + b"\x12\x7f"),
     "a cut value": GOOD + attribute(attributes.NOTES, b"\x2a\x05\x0a"),
+    "a cut number": GOOD + attribute(attributes.SEQUENCE, b"\x18\x85"),
     "a damaged status": GOOD + field(15, b"\x12\x7f"),
     "a damaged event": GOOD + field(15, b"\x18\x02") + field(11, b"\x12\x7f"),
     "a damaged exception": GOOD
@@ -151,6 +154,7 @@ def test_a_very_large_array_is_kept_unread():
     )
 
 
+@fuzz
 @given(body=st.binary())
 def test_a_body_is_kept_to_the_byte(body):
     """A body that is no UTF-8 is for the conversion to judge, as text or as bytes."""
@@ -188,6 +192,7 @@ def test_a_map_that_is_no_utf8_is_refused_as_a_record():
 digits = st.integers(1, 5)
 
 
+@fuzz
 @given(data=st.data())
 def test_every_form_of_an_attribute_is_read(data):
     """Fields in another order, longer lengths, unknown fields and repeated ones say the same."""
