@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
@@ -33,7 +35,7 @@ from receiver.grpc_door import (
     served_grpc,
     status_from,
 )
-from running import wait_until
+from running import clean_environment, started, wait_until
 from scorespan.receiver.grpc import Bounds
 
 CANCELLED, UNAVAILABLE = b"grpc-status\x011", b"grpc-status\x0214"
@@ -306,3 +308,28 @@ def test_no_bytes_end_the_service(door, data):
     with socket.create_connection(("127.0.0.1", door.port), TIMEOUT) as connection:
         connection.sendall(data)
     door.send(b"")
+
+
+def test_what_strangers_send_is_not_said_on_stderr():
+    """The library keeps to itself what it finds wrong with a connection."""
+    code = (
+        "import sys\n"
+        "from scorespan.endpoint import Endpoint\n"
+        "from scorespan.receiver.grpc import make_server\n"
+        "server, port = make_server(None, None, None, Endpoint())\n"
+        "server.start()\n"
+        "print(port, flush=True)\n"
+        "sys.stdin.read()\n"
+        "assert server.stop(0).wait(30)\n"
+    )
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, clean_environment(), **pipes) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+            call = frame(HEADERS, END_HEADERS | END_STREAM, 1, headers(grpc_encoding="zstd"))
+            connection.sendall(PREFACE + frame(SETTINGS) + call)
+            assert b"grpc-status\x0213" in status_from(connection)
+        _, said = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, said) == (0, "")
