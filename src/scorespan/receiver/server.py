@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
     Args:
         settings: as `serve` takes them.
         listener: bound to the address of the HTTP door.
-        doors: the addresses; of the port of the gRPC door others than 0 where it is shared.
+        doors: the addresses; a gRPC door that is shared has a certain port, not 0.
         ending: says when to stop.
         on_listening: as `serve` takes it.
         shared: whether other processes have the address of the gRPC door as well.
