@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -199,6 +200,25 @@ def test_no_room_is_503_with_a_time(make_door):
     hog.hold(0)
     assert post(door, payload_of("later")).status_code == 200
     assert door.stored() == {"later"}
+
+
+class Broken(Memory):
+    """A budget with a fault in it."""
+
+    def share(self):
+        """Fail."""
+        raise ZeroDivisionError("private")
+
+
+def test_a_fault_of_ours_is_503_with_a_time(make_door, caplog):
+    """Never 500: the request may come again, and the log says what failed by its type alone."""
+    door = make_door(memory=Broken())
+    for _ in range(3):
+        answer = post(door, payload_of("a"))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "private" not in reason(answer)
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == ["a request failed: ZeroDivisionError"]
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
