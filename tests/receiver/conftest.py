@@ -45,11 +45,14 @@ def make_door(
             memory: Memory | None = None,
             token: str | None = None,
             bounds: Bounds | None = None,
+            certificate: Path | None = None,
             **settings: object,
         ) -> Door:
             intake = make_intake(**settings)
             reception, memory = Reception(intake), memory or Memory()
-            port = stack.enter_context(served(reception, memory, token=token, bounds=bounds))
+            port = stack.enter_context(
+                served(reception, memory, token=token, bounds=bounds, certificate=certificate)
+            )
             return Door(port, reception, memory, intake, scripted_mart)
 
         yield make

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 import uvicorn
@@ -116,7 +117,12 @@ def read_all(connection: socket.socket) -> bytes:
 
 @contextmanager
 def served(
-    reception: Reception, memory: Memory, *, token: str | None = None, bounds: Bounds | None = None
+    reception: Reception,
+    memory: Memory,
+    *,
+    token: str | None = None,
+    bounds: Bounds | None = None,
+    certificate: Path | None = None,
 ) -> Iterator[int]:
     """The HTTP door on a free loopback port, in a thread; yields the port."""
 
@@ -127,7 +133,13 @@ def served(
         Protocol.bounds = bounds
     app = create_app(reception, Access(Secret(token) if token else None), memory)
     config = uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False
+        app,
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ssl_certfile=certificate,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

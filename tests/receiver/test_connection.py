@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
+from faults.certificates import Authority
 from receiver.door import Door, payload_of, read_all
 from running import wait_until
 from scorespan.receiver.bounds import Bounds
@@ -302,6 +305,31 @@ def test_a_refusal_arrives_though_the_body_goes_on(door):
         connection.sendall(head + bytes(30_000_000))
         assert statuses(read_all(connection)) == [415]
     is_well(door)
+
+
+def test_all_of_it_holds_with_tls(make_door, tmp_path, caplog):
+    """Encrypted, requests are taken, refusals arrive, and who is slow or gone is let go."""
+    authority = Authority(tmp_path)
+    authority.server(timedelta(days=1))
+    (certificate,) = tmp_path.glob("server*.pem")
+    door = make_door(bounds=QUICK, certificate=certificate)
+    context = ssl.create_default_context(cafile=authority.file)
+    refused = POST.replace(b"x-protobuf", b"xml") + b"content-length: 3000000\r\n\r\n"
+    for sent, expected in (
+        (post("a") + post("b", more=CLOSE), [200, 200]),
+        (refused + bytes(3_000_000), [415]),
+        (b"garbage\r\n\r\n", [400]),
+        (LIVE, [408]),
+        (post("c")[:-1], [408]),
+    ):
+        with context.wrap_socket(door.connect(), server_hostname="localhost") as connection:
+            connection.sendall(sent)
+            assert statuses(read_all(connection)) == expected
+    with context.wrap_socket(door.connect(), server_hostname="localhost") as connection:
+        connection.sendall(post("gone")[:-1])
+    assert door.stored() == {"a", "b"}
+    wait_until(lambda: door.memory.held == 0, "the budget back")
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 def test_what_others_do_wrong_is_not_logged(door, caplog):
