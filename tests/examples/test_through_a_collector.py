@@ -25,7 +25,7 @@ def test_example_through_a_collector_leaves_every_scoring_in_the_mart(tmp_path):
         )
         assert (done.stdout, done.stderr) == ("15 scorings\n", "")
         wait_until(lambda: len(whole.ids("irises")) >= 15, "15 records in the mart")
-        requests = [msgspec.json.decode(one.request_text) for one in whole.records("irises")]
+        requests = [msgspec.json.decode(one.request_text) for one in whole.of("irises").records()]
     values = [row for request in requests for row in request["values"]]
     assert len(requests) == 15
     assert sorted(values) == sorted(load_iris().data.tolist())
