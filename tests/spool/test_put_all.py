@@ -261,6 +261,26 @@ def test_a_put_that_the_disk_fails_is_told_so(spool: Spool, files: CountingFiles
     assert bodies(spool) == [b"z"]
 
 
+def test_a_sync_that_failed_between_two_parts_is_no_yes(spool: Spool, files: CountingFiles):
+    """What it left is forgotten, even where the disk works again before the next part comes."""
+    whole = Bodies([b"kept"])
+
+    def parts() -> Iterator[Bodies]:
+        yield Bodies([b"lost"])
+        files.failing = lambda: True
+        with pytest.raises(OSError, match="Input/output"):
+            spool.sync()
+        files.failing = lambda: False
+        spool.sync()
+        yield whole
+
+    with pytest.raises(SpoolError, match="the disk fails: Input/output"):
+        spool.put_all(parts(), 8)
+    assert spool.refusal() is None
+    put_all(spool, whole)
+    assert b"lost" not in bodies(spool)
+
+
 def test_puts_of_many_threads_share_their_syncs(spool: Spool, files: CountingFiles):
     """Those that come while one is under way are synced together by the next."""
     gate, entered = threading.Event(), threading.Event()

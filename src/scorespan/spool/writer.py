@@ -183,14 +183,16 @@ class DirectoryWriter:
             raise SpoolError("a put inside of a put cannot wait for the disk")
         try:
             self._inside.add(thread)
-            group: Group | None = None
+            # Others sync meanwhile, so there may be several, and the sync of each may have failed.
+            groups: list[Group] = []
             for make in makes:
-                if group is not None and self.segments.is_due():
-                    self._turns.wait_for(group, self._sync)
+                if groups and self.segments.is_due():
+                    self._turns.wait_for(groups[-1], self._sync)
                 with self._lock:
                     append(make)
-                    group = self._group
-            if group is not None:
+                    if self._group not in groups:
+                        groups.append(self._group)
+            for group in groups:
                 self._turns.wait_for(group, self._sync)
         finally:
             self._inside.discard(thread)
