@@ -83,7 +83,7 @@ def test_spans_are_numbered_in_order_where_they_bring_no_number():
 
 
 def test_numbers_of_what_was_not_written_are_given_again():
-    """So that they are missing nowhere; not where another has the number behind."""
+    """So that they are missing nowhere."""
     producer = Producer()
     numbered = NumberedSpans([SPAN, SPAN], producer, IDS)
     for part in numbered.parts():
@@ -91,12 +91,31 @@ def test_numbers_of_what_was_not_written_are_given_again():
         part.take_back()
     assert producer.last == 0
     assert list(numbered.named()) == []
+
+
+@pytest.mark.parametrize(("times", "numbers"), [([1], [1, 3]), ([2], [1, 2]), ([1, 1, 2], [1, 4])])
+def test_a_number_that_another_has_is_not_given_again(times: list[int], numbers: list[int]):
+    """As one that a signal handler takes in the middle of the write, or before it has failed."""
+
+    class Interrupted(Producer):
+        """Gives numbers to a handler, too, each time behind so many of the write."""
+
+        given = 0
+
+        def next_number(self) -> tuple[str, int]:
+            number = super().next_number()
+            self.given += 1
+            for _ in range(times.count(self.given)):
+                next(self.numbers)
+            return number
+
+    producer = Interrupted()
+    numbered = NumberedSpans([SPAN, SPAN], producer, IDS)
     for part in numbered.parts():
         part.encode()
-        producer.next_number()
         part.take_back()
-    assert producer.last == 3
-    assert [span.sequence for span in numbered.named()] == [1, 2]
+    assert producer.last == 2 + len(times)
+    assert [span.sequence for span in numbered.named()] == numbers
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,12 @@ class NumberedPart:
 
     def take_back(self) -> None:
         """None of these was written: the next ones get the numbers. Under the same lock."""
-        # A signal handler may have scored in the middle, and has the number behind.
-        if self.given and self.given[-1][1][1] == self._producer.last:
-            self._producer.give_again(self.given[0][1][1])
+        if not self.given:
+            return
+        before = self.given[0][1][1] - 1
+        # A signal handler may have scored in the middle, and has one of the numbers.
+        if self._producer.last - before == len(self.given):
+            self._producer.give_again(before + 1)
             self.given = []
 
     def _numbered(self, span: ScoringSpan) -> list[bytes]:
