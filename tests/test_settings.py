@@ -95,6 +95,7 @@ def test_an_unknown_argument_is_refused():
         ("allow_http", "0", False),
         ("api_key", "  k  ", Secret("k")),
         ("api_key", Secret("k"), Secret("k")),
+        ("receiver_token", " old,\nnew\t", Secret("old new")),
         ("subscription_id", 5, "5"),
     ],
 )

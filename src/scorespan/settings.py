@@ -124,6 +124,11 @@ def _ascii(value: str) -> str:
     return value
 
 
+def _tokens(value: str) -> str:
+    """Tokens that are separated by commas, blanks or lines; in one text, with one blank between."""
+    return _ascii(" ".join(value.replace(",", " ").split()))
+
+
 def _bytes(value: str) -> int:
     if not value.strip().isdecimal() or int(value) < 1024 * 1024:
         raise ValueError("must be a number of bytes, 1048576 or more")
@@ -206,9 +211,10 @@ class Settings:
         _flag, False, "1: send credentials over plain http to other hosts than this one"
     )
     receiver_token: Secret | None = _setting(
-        lambda value: Secret(_ascii(value)),
+        lambda value: Secret(_tokens(value)),
         None,
-        "bearer token that senders to `scorespan receive` must show",
+        "bearer token that senders to `scorespan receive` must show; of several, with commas "
+        "between, any",
     )
     ca_file: Path | None = _setting(_path, None, "certificates to trust instead of the system's")
 

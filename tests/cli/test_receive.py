@@ -17,7 +17,7 @@ from receiver.receiver_process import COMMAND, PROTOBUF, body_of, receiver_proce
 from running import clean_environment, started
 from scorespan.cli.command import scorespan
 
-TOKEN = "a token of sixteen characters"
+TOKEN, NEXT_TOKEN = "a-token-of-sixteen-characters", "the-token-that-comes-after-it"
 
 
 @pytest.fixture
@@ -59,7 +59,9 @@ def test_help(option):
         ("SCORESPAN_SPOOL_MAX_BYTES", "little"),
         ("SCORESPAN_SHUTDOWN_SECONDS", "-1"),
         ("SCORESPAN_RECEIVER_TOKEN", "short"),
-        ("SCORESPAN_RECEIVER_TOKEN", "two lines of a token\nof which one is wrong"),
+        ("SCORESPAN_RECEIVER_TOKEN", f"{TOKEN},short"),
+        ("SCORESPAN_RECEIVER_TOKEN", "sixteen-or-more-\u00e9"),
+        ("SCORESPAN_RECEIVER_TOKEN", ","),
     ],
 )
 def test_a_wrong_setting_is_named(settings, variable, value):
@@ -121,7 +123,16 @@ def test_two_doors_at_one_port_are_wrong(settings):
     assert "--grpc-port" in refused(settings, "--http-port", "5000", "--grpc-port", "5000")
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"sixteen or more \xff\xfe\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"short\n",
+        b"sixteen-or-more-\xff\xfe\n",
+        b"sixteen-or-more-as-it-is\nshort\n",
+    ],
+)
 def test_a_token_file_without_a_token_is_wrong(settings, tmp_path, content):
     """Its content is what counts, and is not shown."""
     (tmp_path / "token").write_bytes(content)
@@ -179,11 +190,11 @@ def test_off_loopback_with_tls_and_a_token(tmp_path, workers):
     authority = Authority(tmp_path)
     authority.server(timedelta(hours=1))
     certificate = tmp_path / "server3600.pem"
-    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "token").write_text(f"{TOKEN}\n{NEXT_TOKEN}\n")
     with (
         live_mart(tmp_path) as live,
         receiver_process(
-            live.environment(SCORESPAN_RECEIVER_TOKEN="another token, of the environment"),
+            live.environment(SCORESPAN_RECEIVER_TOKEN="another-token-of-the-environment"),
             *("--host", "0.0.0.0", "--workers", workers, "--token-file", tmp_path / "token"),
             *("--tls-cert", certificate, "--tls-key", certificate),
         ) as receiver,
@@ -202,7 +213,8 @@ def test_off_loopback_with_tls_and_a_token(tmp_path, workers):
             ).status_code
 
         assert status(f"Bearer {TOKEN}") == 200
-        assert status("Bearer another token, of the environment") == 401
+        assert status(f"Bearer {NEXT_TOKEN}") == 200
+        assert status("Bearer another-token-of-the-environment") == 401
         assert status("") == 401
         context = ssl.create_default_context(cafile=authority.file)
         host, _, port = receiver.grpc.rpartition(":")

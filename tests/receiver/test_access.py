@@ -21,6 +21,21 @@ def test_who_shows_the_token_comes_in(shown):
 
 
 @pytest.mark.parametrize(
+    ("shown", "comes_in"),
+    [
+        ("Bearer old", True),
+        ("Bearer new", True),
+        ("Bearer old new", False),
+        ("Bearer ol", False),
+        ("Bearer ", False),
+    ],
+)
+def test_of_several_tokens_any_lets_in(shown, comes_in):
+    """While senders are moved from one token to the next, each shows one of them."""
+    assert Access(Secret("old new")).allows(shown) is comes_in
+
+
+@pytest.mark.parametrize(
     "shown",
     [None, "", "secret", "Bearer", "Bearer ", "Bearer Secret", "Bearer secret2", "Basic secret",
      "Bearer s\u00e9cret", "Bearer \ud800"],

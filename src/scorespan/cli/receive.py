@@ -49,7 +49,8 @@ _SHORTEST_TOKEN = 16
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with the bearer token that senders must show, instead of SCORESPAN_RECEIVER_TOKEN.",
+    help="File with the bearer token that senders must show, instead of SCORESPAN_RECEIVER_TOKEN; "
+    "of several, one on each line, any.",
 )
 @click.option("--insecure", is_flag=True, help="Allow no TLS and no token off loopback.")
 @click.option(
@@ -143,8 +144,9 @@ def _settings(token_file: Path | None) -> Settings:
 
 def _checked(settings: Settings) -> Settings:
     token = settings.receiver_token
-    if token is not None and len(token.reveal()) < _SHORTEST_TOKEN:
-        raise SettingsError(_TOKEN, f"a token has {_SHORTEST_TOKEN} characters or more")
+    if token is not None and any(len(one) < _SHORTEST_TOKEN for one in token.reveal().split()):
+        message = f"a token has {_SHORTEST_TOKEN} characters or more, without blanks and commas"
+        raise SettingsError(_TOKEN, message)
     return settings
 
 
