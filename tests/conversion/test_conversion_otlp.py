@@ -281,16 +281,17 @@ pytestmark = pytest.mark.timeout(FUZZ_SECONDS)
     ("prefix", "unit", "said"),
     [
         (b"", b"\x0a\x00", "otlp_request"),
+        (b"", b"\x08\x01", "otlp_request"),
         (b"\x0a", b"\x12\x00", "0 1 0"),
         (b"\x0a\x12", b"\x12\x00", "0 1 0"),
         (b"\x0a\x12\x12", b"\x4a\x00", "0 1 0"),
         (b"\x0a\x12\x12", b"\x4a\x0e\x0a\x0cscoring.id\x00\x00", "1 0 1"),
         (b"\x0a\x12\x12\x5a", b"\x1a\x00", "0 1 0"),
     ],
-    ids=["resources", "scopes", "spans", "attributes", "marked", "events"],
+    ids=["resources", "numbers", "scopes", "spans", "attributes", "marked", "events"],
 )
 def test_very_many_small_parts_take_no_memory(prefix, unit, said):
-    """32 MiB of fields of a few bytes do not become gigabytes; what names a scoring is kept."""
+    """32 MiB of fields of a few bytes are no gigabytes and no minutes; a marked span is kept."""
     what = repr((prefix, unit, 32 * 1024 * 1024 // len(unit), True))
     done = subprocess.run(
         [sys.executable, "-c", PEAK, what], capture_output=True, text=True, check=True

@@ -172,7 +172,7 @@ def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
         WrongError: its value is too large for that.
     """
     if len(attribute) > OPAQUE_BYTES:
-        if _IN_EVERY_KEY in attribute[:_SHORT]:
+        if any(start in attribute[:_SHORT] for start in _STARTS):
             raise WrongError(_TOO_LARGE)
         return
     if _IN_EVERY_KEY not in attribute:

@@ -28,6 +28,7 @@ _VARINT, _LENGTH = 0, 2
 _FIXED = {1: 8, 5: 4}
 """Kinds of fields on the wire; of those of fixed size, how many bytes."""
 _MOST_DIGITS = 10
+_NO_FIELD = 0, memoryview(b"")
 _ONE_OF = "AnyValue"
 """The message whose fields exclude one another."""
 
@@ -174,7 +175,8 @@ key_value: Callable[[bytes], KeyValue] = _made["KeyValue"].FromString
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Number and value of each field of a message that is text, bytes or a message, in order.
 
-    What a parser makes of very many small fields takes many times their bytes; this takes none.
+    Any other field is 0 and nothing. What a parser makes of very many small fields takes many times
+    their bytes; this takes none.
 
     Raises:
         DecodeError: these bytes are no message.
@@ -191,8 +193,10 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             at += size
         elif kind == _VARINT:
             _, at = _number(message, at)
+            yield _NO_FIELD
         elif kind in _FIXED:
             at += _FIXED[kind]
+            yield _NO_FIELD
         else:
             raise DecodeError("a field of a kind that OTLP does not have")
     if at > end:
