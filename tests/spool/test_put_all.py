@@ -16,15 +16,13 @@ from faults.disks import fill, small_disk
 from running import wait_until
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.files import Files, Piece
-from scorespan.spool.root import Route, prepare_root
+from scorespan.spool.root import prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.segment_log import SEGMENT_BYTES
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.spool import Spool
-from spool.parts import Bodies
+from spool.parts import MANY, ROUTE, Bodies, bodies, inherited
 
-ROUTE = Route("http://mart", "one")
-MANY = 10**9
 MIB = 1024 * 1024
 
 
@@ -66,14 +64,6 @@ class CountingFiles(Files):
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A prepared root."""
-    path = tmp_path / "root"
-    prepare_root(path)
-    return path
-
-
-@pytest.fixture
 def files() -> CountingFiles:
     """A file system that counts."""
     return CountingFiles()
@@ -88,23 +78,6 @@ def spool(root: Path, files: CountingFiles) -> Iterator[Spool]:
     files.writes.clear()
     yield opened
     opened.abandon()
-
-
-def bodies(spool: Spool) -> list[bytes]:
-    """Claim everything; nothing may be damaged."""
-    entries = spool.claim(MANY, 10**6).entries
-    assert not any(entry.damaged for entry in entries)
-    return [entry.body for entry in entries]
-
-
-def inherited(root: Path) -> list[bytes]:
-    """What the next process finds."""
-    heir = Spool(root, ROUTE, max_bytes=MANY)
-    heir.adopt()
-    found = bodies(heir)
-    assert heir.damaged_bytes == heir.lost_entries == 0
-    heir.abandon()
-    return found
 
 
 def put_all(spool: Spool, *parts: Bodies) -> None:

@@ -15,7 +15,7 @@ from faults.size import sized
 from scorespan.spool.acks import acks_path
 from scorespan.spool.frames import FRAME_MAGIC, HEAD_SIZE, frame
 from scorespan.spool.reader import DirectoryReader, Entry
-from scorespan.spool.root import Route, directories, prepare_root
+from scorespan.spool.root import Route, directories
 from scorespan.spool.segment import read_header, segments_of
 from scorespan.spool.segment_reading import Faults
 from scorespan.spool.segment_writer import SegmentWriter
@@ -68,14 +68,6 @@ def write(folder: Path, count: int, size: int, *, seal: bool = True) -> dict[int
         writer.seal()
     writer.close()
     return bodies
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A prepared root."""
-    path = tmp_path / "root"
-    prepare_root(path)
-    return path
 
 
 def test_a_flipped_bit_costs_at_most_its_record(tmp_path: Path):

@@ -27,14 +27,6 @@ from scorespan.spool.segment_writer import SegmentWriter
 ROUTE = Route("http://mart", "one")
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A prepared root."""
-    path = tmp_path / "root"
-    prepare_root(path)
-    return path
-
-
 def test_everything_in_it_is_for_the_owner_alone(root: Path):
     """Directories are 0700 and files 0600."""
     directory = create_directory(root, ROUTE)

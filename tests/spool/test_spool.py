@@ -33,14 +33,6 @@ MANY = 10**9
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A prepared root."""
-    path = tmp_path / "root"
-    prepare_root(path)
-    return path
-
-
-@pytest.fixture
 def spool(root: Path) -> Iterator[Spool]:
     """An open spool."""
     opened = open_spool(root)

@@ -14,14 +14,12 @@ import pytest
 from running import wait_until
 from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
 from scorespan.spool.files import Files, Piece
-from scorespan.spool.root import Route, directories, prepare_root
+from scorespan.spool.root import directories
 from scorespan.spool.segment import segments_of
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.spool import Spool
 from scorespan.spool.sync import SyncThread
-
-ROUTE = Route("http://mart", "one")
-MANY = 10**9
+from spool.parts import MANY, ROUTE, bodies, inherited
 
 
 class FailingFiles(Files):
@@ -60,14 +58,6 @@ class FailingFiles(Files):
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A prepared root."""
-    path = tmp_path / "root"
-    prepare_root(path)
-    return path
-
-
-@pytest.fixture
 def files() -> FailingFiles:
     """A file system that can fail."""
     return FailingFiles()
@@ -79,23 +69,6 @@ def spool(root: Path, files: FailingFiles) -> Iterator[Spool]:
     opened = Spool(root, ROUTE, max_bytes=MANY, files=files, sync_seconds=None)
     yield opened
     opened.abandon()
-
-
-def bodies(spool: Spool) -> list[bytes]:
-    """Claim everything; nothing may be damaged."""
-    entries = spool.claim(MANY, 10**6).entries
-    assert not any(entry.damaged for entry in entries)
-    return [entry.body for entry in entries]
-
-
-def inherited(root: Path) -> list[bytes]:
-    """What the next process finds."""
-    heir = Spool(root, ROUTE, max_bytes=MANY)
-    heir.adopt()
-    found = bodies(heir)
-    assert heir.damaged_bytes == heir.lost_entries == 0
-    heir.abandon()
-    return found
 
 
 def once() -> Callable[[], bool]:
