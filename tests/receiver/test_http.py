@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 import threading
@@ -17,9 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from receiver.door import TOKEN, Door, json_of, payload_of, read_all
 from running import wait_until
+from scorespan.receiver.access import Access
 from scorespan.receiver.body_format import format_of
 from scorespan.receiver.bounds import Bounds
+from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import WIRE_BYTES, Memory
+from scorespan.receiver.reception import Reception
 from scorespan.testing import Answer
 
 PROTOBUF = "application/x-protobuf"
@@ -306,6 +310,37 @@ def test_who_does_not_wait_for_the_answer_is_kept_all_the_same(door):
         connection.sendall(head + f"content-length: {len(body)}\r\n\r\n".encode() + body)
     wait_until(lambda: door.reception.requests["taken"] == 1, "the request taken")
     assert door.stored() == {"gone"}
+
+
+def test_what_is_cancelled_before_its_turn_holds_nothing(make_intake):
+    """What a whole request held is free when it is given up before a thread has it."""
+    memory, free = Memory(), threading.Event()
+    app = create_app(Reception(make_intake()), Access(None), memory, threads=1)
+    app._threads.submit(free.wait, TIMEOUT)
+    body = payload_of("a")
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/traces",
+        "headers": [(b"content-type", PROTOBUF.encode())],
+    }
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def cancelled() -> None:
+        # Whatever it would answer, there is nobody to answer.
+        request = asyncio.create_task(app(scope, receive, receive))
+        while not memory.held:  # noqa: ASYNC110 - no one tells
+            await asyncio.sleep(0)
+        assert memory.held == len(body)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    asyncio.run(cancelled())
+    assert memory.held == 0
+    free.set()
 
 
 def test_an_answer_to_half_a_connection_arrives(door):

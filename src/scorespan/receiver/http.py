@@ -89,26 +89,25 @@ class _Door:
         share = self._memory.share()
         try:
             body = await _whole(request, share)
-            work = asyncio.get_running_loop().run_in_executor(
-                self._threads, self._taken, body, encoding, form, share
-            )
+            work = self._threads.submit(self._taken, body, encoding, form, share)
         except BaseException:
             share.hold(0)
             raise
-        return await work
+        # Also of work that is cancelled before it begins.
+        work.add_done_callback(lambda _: share.hold(0))
+        return await asyncio.wrap_future(work)
 
     def _taken(self, body: BytesIO, encoding: str, form: BodyFormat, share: Share) -> Response:
-        """Take a request that has come as a whole; gives back what it holds of the budget."""
-        with share:
-            try:
-                read = _opened(body, encoding, form, share)
-            except ReceiverError as error:
-                self._reception.refused(error)
-                return _refusal(error, form)
-            try:
-                taken = self._reception.take(read, form.read)
-            except ReceiverError as error:
-                return _refusal(error, form)
+        """Take a request that has come as a whole."""
+        try:
+            read = _opened(body, encoding, form, share)
+        except ReceiverError as error:
+            self._reception.refused(error)
+            return _refusal(error, form)
+        try:
+            taken = self._reception.take(read, form.read)
+        except ReceiverError as error:
+            return _refusal(error, form)
         return Response(form.yes(taken.warning), media_type=form.content_type)
 
     def _early(self, request: Request, error: ReceiverError) -> Response:
