@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import ssl
@@ -70,6 +71,8 @@ class Endpoint:
                 raise
         except OSError as error:
             raise OSError(error.errno, f"{self.address}: {error.strerror}") from error
+        except UnicodeError:  # an empty label, or a long one
+            raise OSError(errno.EINVAL, f"{self.address}: this is no name of a host") from None
         return listener
 
     def of(self, listener: socket.socket) -> Endpoint:
