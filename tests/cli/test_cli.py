@@ -17,14 +17,14 @@ from scorespan.cli.command import scorespan
 from scorespan.cli.table import payload_table
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.reconcile import Account
-from scorespan.spool.ledger import LedgerItem
+from scorespan.spool.ledger import Ledger, LedgerItem
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.spool import Spool
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A spool root where two records wait, in a directory whose process is gone."""
+    """A spool root where two records wait, in a directory whose process is gone, which was "p"."""
     root = tmp_path / "root"
     prepare_root(root)
     spool = Spool(root, Route("http://mart", "one"), max_bytes=10**9)
@@ -32,6 +32,7 @@ def root(tmp_path: Path) -> Path:
         spool.put(
             encode(ScoringSpan(b"{}", producer_id="p", sequence=number, scoring_id=f"{number}"))
         )
+    Ledger(root / "ledger", spool.name, route=spool.route, producer_id="p").close()
     spool.abandon()
     return root
 
