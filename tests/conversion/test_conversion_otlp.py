@@ -117,6 +117,16 @@ def test_whole_numbers_of_every_length_are_read(door):
     assert [span.sequence for span in door.read(door.write(*spans)).spans] == numbers
 
 
+def test_a_number_is_told_from_what_is_as_long(door):
+    """Such as the larger number of a shorter name, and a text."""
+    spans = several(
+        {**BODIES, attributes.RESPONSE_TIME: 5, attributes.SEQUENCE: 5},
+        {**BODIES, attributes.SEQUENCE: 2**35, "http.route": "/" * 9, "http.path": "/" * 15},
+        {**BODIES, attributes.PROBLEM: "a"},
+    )
+    assert door.read(door.write(*spans)).spans == list(map(read_sdk, spans))
+
+
 @pytest.mark.parametrize("size", [*range(90, 140), *range(16_350, 16_390), 2_097_150, 3_000_000])
 def test_bodies_of_every_length_are_read(size):
     """Where a length takes one more byte, a body is read as everywhere."""

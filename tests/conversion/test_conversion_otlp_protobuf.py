@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from conversion.otlp_requests import FUZZ_SECONDS, check_kept, fuzz
 from scorespan import attributes
+from scorespan.conversion.attribute_values import NAMES
 from scorespan.conversion.convert import convert
 from scorespan.conversion.otlp import Read, read_otlp
 from scorespan.errors import ConversionError
@@ -220,6 +222,57 @@ def test_every_form_of_an_attribute_is_read(data):
     (span,) = read_among(raw).spans
     assert getattr(span, held[0]) == held[1]
     assert span.problems is None
+
+
+# Attributes of few lengths: nearly every one is as long as another one of the request.
+like = st.sampled_from([b"", b"a", b"ab", b"abc", b"x" * 105, b"y" * 105, b"x" * 106, b"y" * 107])
+values = st.lists(
+    st.one_of(
+        like.map(text),
+        like.map(lambda held: field(7, held)),
+        st.integers(0, 2**64 - 1).map(lambda held: b"\x18" + number(held)),
+        st.tuples(st.integers(0, 300), digits).map(lambda held: b"\x18" + number(*held)),
+        st.just(b"\x10\x01"),
+        like.map(lambda held: field(5, field(1, text(held)))),
+    ),
+    max_size=2,
+).map(b"".join)
+keys = st.sampled_from([*sorted(NAMES), "scoring.notez", "scoring.sequencf", "http.method"])
+pairs = st.builds(
+    lambda key, value, name_digits, value_digits, behind: (
+        field(1, key.encode(), name_digits) + field(2, value, value_digits) + behind
+    ),
+    keys,
+    values,
+    st.sampled_from([1, 1, 1, 2]),
+    st.sampled_from([1, 1, 1, 2]),
+    st.sampled_from([b"", b"", b"", b"\x50\x01", field(2, b"\x18\x07")]),
+)
+
+
+@fuzz
+@given(
+    spans=st.lists(
+        st.lists(pairs, max_size=5, unique_by=lambda raw: KeyValue.FromString(raw).key),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_no_attribute_is_taken_for_another_one(spans):
+    """Whatever was in a request before it, a span is read as it is alone, by a parser alone."""
+
+    def plainly(raw: bytes) -> bytes:
+        # Nothing but a parser reads the value before the key.
+        pair = KeyValue.FromString(raw)
+        return field(2, pair.value.SerializeToString()) + field(1, pair.key.encode())
+
+    def span(held: list[bytes]) -> bytes:
+        return IDS + b"".join(field(9, raw) for raw in held)
+
+    expected = [read_otlp(request(span(list(map(plainly, held))))) for held in spans]
+    read = read_otlp(request(*map(span, spans)))
+    assert read.spans == [found for alone in expected for found in alone.spans]
+    assert read.others == sum(alone.others for alone in expected)
 
 
 def test_an_integer_with_something_behind_it_is_what_protobuf_says():

@@ -179,11 +179,7 @@ def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
         return
     pair = wire.key_value(attribute)
     name = _KEYS.get(pair.key)
-    if name is None:
-        return
-    if name in BODIES and pair.value.WhichOneof("value") == "string_value":
-        found[name] = pair.value.string_value
-    else:
+    if name is not None:
         found[name] = _value(pair.value)
 
 

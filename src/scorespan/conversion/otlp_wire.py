@@ -120,8 +120,6 @@ class Status(Protocol):
 class AnyValue(Protocol):
     """A value; `WhichOneof("value")` names the field that it has, None: none."""
 
-    string_value: bytes
-
     def WhichOneof(self, group: str) -> str | None: ...  # noqa: N802, D102 - protobuf's name
 
 
