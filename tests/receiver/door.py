@@ -22,6 +22,7 @@ from scorespan.receiver.connection import ReceiverProtocol
 from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import Memory
 from scorespan.receiver.reception import Reception
+from scorespan.receiver.server import HttpServer
 from scorespan.settings import Secret
 from scorespan.testing import ScriptedMart
 
@@ -134,14 +135,13 @@ def served(
     app = create_app(reception, Access(Secret(token) if token else None), memory)
     config = uvicorn.Config(
         app,
-        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         ssl_certfile=certificate,
     )
-    server = uvicorn.Server(config)
+    server = HttpServer(config, Protocol)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True

@@ -203,6 +203,7 @@ def test_connections_are_kept(door):
 
 
 QUICK = Bounds(
+    handshake_seconds=1,
     head_seconds=1,
     body_seconds=1,
     body_pace=1_000_000,
@@ -325,6 +326,10 @@ def test_all_of_it_holds_with_tls(make_door, tmp_path, caplog):
         with context.wrap_socket(door.connect(), server_hostname="localhost") as connection:
             connection.sendall(sent)
             assert statuses(read_all(connection)) == expected
+    with door.connect() as silent, door.connect() as begun:
+        begun.sendall(b"\x16\x03\x01\x02\x00\x01")
+        silent.settimeout(LIVENESS / 2)  # without a bound of ours, twice as long
+        assert (read_all(silent), read_all(begun)) == (b"", b"")
     with context.wrap_socket(door.connect(), server_hostname="localhost") as connection:
         connection.sendall(post("gone")[:-1])
     assert door.stored() == {"a", "b"}

@@ -8,6 +8,8 @@ from typing import NamedTuple
 class Bounds(NamedTuple):
     """What one side of HTTP/1.1 grants the other: seconds, bytes and counts."""
 
+    handshake_seconds: float = 10.0
+    """For TLS, before anything else."""
     head_seconds: float = 10.0
     """From its first byte to its last."""
     body_seconds: float = 20.0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -87,7 +88,7 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
         access, memory = Access(settings.receiver_token), Memory()
         config = _config(create_app(reception, access, memory), doors.http, shared=shared)
         with ExitStack() as stack:
-            server = _HttpServer(config)
+            server = HttpServer(config)
             if doors.grpc is not None:
                 grpc, port = make_server(reception, access, memory, doors.grpc, shared=shared)
                 doors = doors._replace(grpc=replace(doors.grpc, port=port))
@@ -113,7 +114,6 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
 def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http=ReceiverProtocol,
         # The event loop accepts as many at a time: whoever woke first would have them all, and
         # senders keep their connections.
         backlog=1 if shared else socket.SOMAXCONN,
@@ -131,15 +131,19 @@ def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
     return config
 
 
-class _HttpServer(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """The HTTP door: says when it listens, leaves signals to the ending, and closes in order."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(
+        self, config: uvicorn.Config, protocol: type[ReceiverProtocol] = ReceiverProtocol
+    ) -> None:
         super().__init__(config)
+        self._protocol = protocol
         self.on_listening: Callable[[], None] = lambda: None
         self.on_closed: Callable[[], object] = lambda: None
 
     def capture_signals(self) -> Any:
+        """Signals are the ending's."""
         return nullcontext()
 
     def leave(self) -> None:
@@ -155,9 +159,23 @@ class _HttpServer(uvicorn.Server):
                 connection.cycle.default_headers = headers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen on sockets that are bound."""
+        config, loop = self.config, asyncio.get_running_loop()
+        patience = self._protocol.bounds.handshake_seconds
+        self.servers = [
+            await loop.create_server(
+                partial(self._protocol, config, self.server_state, {}),
+                sock=listener,
+                backlog=config.backlog,
+                ssl=config.ssl,
+                # uvicorn leaves it at a minute.
+                ssl_handshake_timeout=patience if config.ssl else None,
+            )
+            for listener in sockets or ()
+        ]
         for listener in sockets or ():
             listener.listen(socket.SOMAXCONN)  # how many may wait is another matter
+        self.started = True
         self.on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
