@@ -27,7 +27,7 @@ class NumberedSpan:
 
     __slots__ = ("_ids", "_number", "_producer", "_span")
 
-    def __init__(self, span: ScoringSpan, producer: Producer, ids: Ids | None = None) -> None:
+    def __init__(self, span: ScoringSpan, producer: Producer, ids: Ids) -> None:
         self._span = span
         self._producer = producer
         self._ids = ids
@@ -44,7 +44,7 @@ class NumberedSpan:
 
     def named(self) -> ScoringSpan:
         """The span with its number and ids."""
-        span = self._span if self._ids is None else self._ids.completed(self._span)
+        span = self._ids.completed(self._span)
         number = self._given()
         if number is None:
             return span
