@@ -181,14 +181,15 @@ def test_the_last_exception_is_the_one_that_ended_it(door):
 )
 def test_a_span_without_any_id_is_no_record(door, trace_id, span_id):
     """Two spans without ids must not be taken for one: they are refused, with what is there."""
-    request = encode_spans([ended(SUBSCRIBED), ended({**SUBSCRIBED, attributes.ID: "given"})])
+    said = [{}, {attributes.ID: "", attributes.PROBLEM: "told"}, {attributes.ID: "given"}]
+    request = encode_spans([ended({**SUBSCRIBED, **more}) for more in said])
     for span in request.resource_spans[0].scope_spans[0].spans:
         span.trace_id, span.span_id = trace_id, span_id
-    without, given = door.read(door.of_message(request)).spans
+    without, empty, given = door.read(door.of_message(request)).spans
     assert (without.trace_id, without.span_id) == (trace_id.hex(), span_id.hex())
-    error = convert(without)
-    assert isinstance(error, ConversionError)
-    assert attributes.ID in error.reason
+    problem = "scoring.id: none, and no trace id and span id to make it of"
+    assert (without.problems, empty.problems) == ((problem,), ("told", problem))
+    assert isinstance(convert(without), ConversionError)
     assert isinstance(convert(given), PayloadRecord)
 
 

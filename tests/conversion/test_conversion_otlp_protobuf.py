@@ -94,6 +94,17 @@ def test_a_damaged_scoring_span_is_kept_and_costs_no_other(raw):
     assert read.why == "damaged (DecodeError)"
 
 
+def test_the_reason_of_a_request_is_that_of_its_first_unreadable_span():
+    """Others are with their spans."""
+    large = IDS + attribute(attributes.REQUEST, field(5, bytes(8 * 1024 * 1024)))
+    damaged = DAMAGED["a cut value"]
+    for first, second in ((large, damaged), (damaged, large)):
+        read = read_otlp(request(first, GOOD, second))
+        assert read.unreadable == 2
+        assert read.spans[0].problems == (read.why,)
+        assert read.spans[2].problems != (read.why,)
+
+
 @pytest.mark.parametrize("raw", [b"\x4a", attribute("http.route", text("a")) + b"\x4a\x05"])
 def test_a_damaged_span_of_others_is_none_of_ours(raw):
     """Damage in a span that names no scoring is counted with the spans that are none."""
