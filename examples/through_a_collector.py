@@ -38,7 +38,7 @@ def main() -> None:
     for start in range(0, 150, 10):
         score(data.data[start : start + 10].tolist())
     # Until the Collector has them, spans are in the memory of this process: its queue has room for
-    # OTEL_BSP_MAX_QUEUE_SIZE of them, and the exporter tries each batch for some ten seconds.
+    # OTEL_BSP_MAX_QUEUE_SIZE of them, and the exporter gives each batch up after some seconds.
     scorespan.shutdown()
     print("15 scorings")
 

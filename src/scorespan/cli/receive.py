@@ -50,9 +50,9 @@ _SHORTEST_TOKEN = 16
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the bearer token that senders must show, instead of SCORESPAN_RECEIVER_TOKEN; "
-    "of several, one on each line, any.",
+    "of several, each on its own line, any.",
 )
-@click.option("--insecure", is_flag=True, help="Allow no TLS and no token off loopback.")
+@click.option("--insecure", is_flag=True, help="Off loopback, do without TLS or token.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -78,6 +78,9 @@ def receive(  # noqa: PLR0913, PLR0917 - one for each option
     A request is answered with success when its records are on disk. Data mart and spool are set by
     the SCORESPAN_* variables. Off loopback the receiver needs a certificate and a token, or
     --insecure.
+
+    OTLP/HTTP is POST /v1/traces; GET /healthz says whether a process lives, GET /readyz whether it
+    takes requests.
     """
     try:
         from scorespan.receiver.diagnostics import say_on_stderr
