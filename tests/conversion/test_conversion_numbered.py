@@ -55,16 +55,14 @@ def written(spans: NumberedSpans) -> list[ScoringSpan]:
 def test_ids_fill_what_a_span_leaves_open():
     """Alone or with others, written or named; what the span says stays."""
     producer = Producer()
-    for span in (SPAN, SPAN._replace(subscription_id="own", binding_id="its")):
+    own = Ids("its", "own", "there")
+    for span in (SPAN, SPAN._replace(**own._asdict())):
         numbered = NumberedSpan(span, producer, IDS)
         (found,) = written(NumberedSpans([span], producer, IDS))
         assert found._replace(sequence=None) == numbered.named()._replace(sequence=None)
         assert decode(b"".join(numbered.encode())) == numbered.named()
-        assert (found.binding_id, found.subscription_id, found.deployment_id) == (
-            span.binding_id or "binding",
-            span.subscription_id or "subscription",
-            "deployment",
-        )
+        expected = IDS if span is SPAN else own
+        assert (found.binding_id, found.subscription_id, found.deployment_id) == expected
 
 
 def test_spans_are_numbered_in_order_where_they_bring_no_number():

@@ -34,6 +34,8 @@ class CountingFiles(Files):
         syncs: how many syncs there were.
         room: bytes that the next writes take in all; None: any.
         no_room: the error that the write behind that meets.
+        interrupted: whether a signal handler raises behind each write.
+        cuts_fail: whether nothing can be cut off.
         failing: asked before each sync whether it fails.
     """
 
@@ -42,11 +44,15 @@ class CountingFiles(Files):
         self.syncs = 0
         self.room: int | None = None
         self.no_room = ENOSPC
+        self.interrupted = self.cuts_fail = False
         self.failing: Callable[[], bool] = lambda: False
 
     def writev(self, descriptor: int, pieces: Sequence[Piece]) -> int:
         """Write, as far as there is room."""
         self.writes.append(sum(map(len, pieces)))
+        if self.interrupted:
+            super().writev(descriptor, pieces)
+            raise TimeoutError
         if self.room is None:
             return super().writev(descriptor, pieces)
         if not self.room:
@@ -54,6 +60,12 @@ class CountingFiles(Files):
         taken = os.write(descriptor, b"".join(pieces)[: self.room])
         self.room -= taken
         return taken
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut, or fail."""
+        if self.cuts_fail:
+            raise OSError(EIO, os.strerror(EIO))
+        super().truncate(descriptor, size)
 
     def datasync(self, descriptor: int) -> None:
         """Sync, or fail."""
@@ -156,6 +168,31 @@ def test_of_a_part_that_has_no_room_nothing_stays(
     assert inherited(root) == [b"first", b"after"]
 
 
+def test_what_a_signal_handler_interrupted_is_not_taken_back(spool: Spool, files: CountingFiles):
+    """It is there, though who put it is told no; and stays, where the sync fails."""
+    part = Bodies([b"there"])
+    files.interrupted = True
+    with pytest.raises(SpoolError, match="TimeoutError"):
+        put_all(spool, part)
+    files.interrupted = False
+    answers = iter([True])
+    files.failing = lambda: next(answers, False)
+    put_all(spool, Bodies([b"after"]))
+    assert part.taken_back == 0
+    assert spool.sync_failures == 1
+    assert bodies(spool) == [b"there", b"after"]
+
+
+def test_what_cannot_be_cut_off_is_not_taken_back(spool: Spool, files: CountingFiles):
+    """Some of it may be there for whoever reads the file."""
+    part = Bodies([b"first", b"x" * 100])
+    files.room = 22 + 5 + 22
+    files.cuts_fail = True
+    with pytest.raises(SpoolError, match="Input/output"):
+        put_all(spool, part)
+    assert part.taken_back == 0
+
+
 def test_room_is_asked_for_all_before_anything_is_written(root: Path, files: CountingFiles):
     """The bound is not reached by a part of what was asked; what fits is taken."""
     spool = Spool(root, ROUTE, max_bytes=10_000, min_free=0, files=files, sync_seconds=None)
@@ -185,6 +222,7 @@ def test_the_disk_is_asked_for_all_before_anything_is_written(tmp_path: Path):
         put_all(spool, Bodies([b"x" * MIB]))
         assert spool.refusal() is None
         fill(disk, leave=MIB)
+        spool._writer.wake.clear()
         with pytest.raises(SpoolFullError, match="nearly full"):
             put_all(spool, Bodies([b"y"]))
         assert spool._writer.wake.is_set()

@@ -196,7 +196,6 @@ class Spool:
             SpoolClosedError: after `close`.
             SpoolError: a file could not be written or synced; parts may have been kept.
         """
-        self._writer.check_open()
         # Another thread looks at the disk once a second: too late for what is large.
         if self._room.short or not self._room.fits(size):
             self._writer.wake.set()

@@ -116,7 +116,7 @@ class DirectoryWriter:
         """
         with self._lock:
             if self._refusal is not None:
-                self.check_open()
+                self._check_open()
             try:
                 segments = self.segments
                 pieces = make()
@@ -140,7 +140,7 @@ class DirectoryWriter:
 
     def _append_part(self, part: Part) -> None:
         with self._lock:
-            self.check_open()
+            self._check_open()
             segments = self.segments
             try:
                 entries = part.encode()
@@ -341,7 +341,7 @@ class DirectoryWriter:
             self._log.warning("roll", "spool: no new segment: %s", error.strerror or error)
             return None
 
-    def check_open(self) -> None:
+    def _check_open(self) -> None:
         """Raise the error that an append would meet now, if any."""
         if self._refusal is not None:
             kind, reason = self._refusal
