@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,19 +16,29 @@ from typing import Protocol
 from running import wait_until
 
 _PORTS = range(10_240, 32_000)
+_MOST_KEPT = 256
+_kept: deque[socket.socket] = deque()
 
 
 def free_port() -> int:
-    """A port that nobody has.
+    """A port that nobody has, and that is given to nobody else, in any process of the tests.
 
     Below those that the system gives to whoever connects: a hop that is down must not find its own
-    taken when it comes back, be it by a sender that looks for it.
+    taken when it comes back, be it by a sender that looks for it. A bound socket keeps it, beside
+    which who says that addresses are reused may listen, as servers do.
     """
     while True:
-        port = random.choice(_PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        keeper = socket.socket()
+        try:
+            keeper.bind(("127.0.0.1", random.choice(_PORTS)))
+        except OSError:
+            keeper.close()
+            continue
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(keeper)
+        if len(_kept) > _MOST_KEPT:
+            _kept.popleft().close()
+        return int(keeper.getsockname()[1])
 
 
 class Hop:
