@@ -26,6 +26,7 @@ FLOOR = {
     "settings",
     "telemetry",
     "threads",
+    "transport",
 }
 
 # What each part may import of scorespan, beside the floor. Parts nearer the ground come first.
@@ -78,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
 }  # fmt: skip
 
 # Of the floor, the data mart shares only what stands on the wire.
-MART_FLOOR = {"endpoint", "errors", "record"}
+MART_FLOOR = {"endpoint", "errors", "record", "transport"}
 
 # Where a package of others may be imported.
 FENCES: dict[str, set[str]] = {
