@@ -70,7 +70,9 @@ def test_a_process_begins_on_a_full_disk(small_disk: Path, scripted_mart: Script
     former = Intake(Settings.load(settings, {}))
     taken = {str(number) for number in range(50)}
     assert all(former.accept(SPAN._replace(scoring_id=one)) for one in taken)
-    wait_until((small_disk / "spool" / "ballast" / "space").exists, "the ballast is kept")
+    ballast = small_disk / "spool" / "ballast" / "space"
+    # A file is there before its space is.
+    wait_until(lambda: ballast.exists() and ballast.stat().st_size > 0, "the ballast is kept")
     former.close()
     fill(small_disk)
     assert shutil.disk_usage(small_disk).free == 0
