@@ -48,7 +48,7 @@ class ReceiverProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", self._socket))
         self._await(self._give_up_head, self.bounds.head_seconds)
         if len(self.connections) > self.bounds.connections:
-            self._refuse(503, b"retry-after: 1\r\n")
+            self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; who waits for a body learns that none comes."""
@@ -210,9 +210,10 @@ class ReceiverProtocol(HttpToolsProtocol):
         if left > 0:
             self._timer = self.loop.call_later(left, self._give_up_body)
         else:
-            self._refuse(408)
+            # Not 408: the network may have stood still, and a Collector drops what is told so.
+            self._refuse(503)
 
-    def _refuse(self, status: int, header: bytes = b"") -> None:
+    def _refuse(self, status: int) -> None:
         """Answer what cannot become a request, and close."""
         mine = self._in_body and not self.pipeline
         if self._is_working() and not mine:
@@ -222,10 +223,9 @@ class ReceiverProtocol(HttpToolsProtocol):
         answered = mine and self.cycle.response_started
         self._end()
         if not answered:
-            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-            self._socket.write(
-                line + header + b"content-length: 0\r\nconnection: close\r\n\r\n",
-            )
+            again = "retry-after: 1\r\n" if status == 503 else ""
+            line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{again}"
+            self._socket.write(f"{line}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         self._socket.close()
 
     def _close_after_answer(self) -> None:
