@@ -19,6 +19,7 @@ from scorespan.errors import SettingsError, SpoolClosedError, SpoolError, SpoolF
 from scorespan.intake import Intake
 from scorespan.reconcile import read_account
 from scorespan.settings import Settings
+from scorespan.spool.files import Files
 from scorespan.spool.root import directories, is_owned
 from scorespan.testing import Answer, ScriptedMart
 
@@ -236,18 +237,20 @@ def test_numbers_of_what_the_disk_did_not_take_are_missing_nowhere(
     with pytest.raises(SpoolFullError, match="No space"):
         intake.accept_all([span(2), span(3)])
     writer.segments.live._writev = whole
-    sync, writer.disk.sync = writer.disk.sync, no_disk
+    disk = FailingDisk()
+    writer.segments._files = writer.segments.live._files = disk
     with pytest.raises(SpoolError, match="Input/output"):
         intake.accept_all([span(2), span(3)])
     assert "Input/output" in str(intake.not_ready())
-    writer.disk.sync = sync
+    disk.fails = False
     wait_until(lambda: intake.not_ready() is None, "the disk works again")
     intake.accept_all([span(2), span(3)])
     assert intake.flush(60)
     intake.close()
     account = read_account(tmp_path)
     assert account.ids("stored") == {span(number).key for number in (1, 2, 3)}
-    assert account.missing == []
+    # By the numbers that only the failed sync has seen.
+    assert (account.totals["refused"], account.missing) == (2, [])
 
 
 def no_room(descriptor: int, pieces: object) -> int:
@@ -255,9 +258,16 @@ def no_room(descriptor: int, pieces: object) -> int:
     raise OSError(ENOSPC, os.strerror(ENOSPC))
 
 
-def no_disk() -> None:
-    """A disk that fails."""
-    raise OSError(EIO, os.strerror(EIO))
+class FailingDisk(Files):
+    """A disk whose syncs fail."""
+
+    fails = True
+
+    def datasync(self, descriptor: int) -> None:
+        """Sync, or fail."""
+        if self.fails:
+            raise OSError(EIO, os.strerror(EIO))
+        super().datasync(descriptor)
 
 
 def test_after_the_end_nothing_more_is_taken_from_senders(

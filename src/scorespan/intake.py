@@ -89,8 +89,6 @@ class Intake:
         delivery = self._opening.opened_once()
         if not spans:
             return
-        for producer_id in {span.producer_id for span in spans if span.producer_id}:
-            self._counted.note(producer_id)
         numbered = NumberedSpans(spans, self._counted.own, self._ids)
         try:
             delivery.put_all(numbered.parts(), numbered.size)

@@ -111,7 +111,6 @@ class Opening:
         """In a forked child: what is open belongs to the parent."""
         self._lock = native.RLock()
         self._again = 0.0
-        self.ended = False
         delivery, self.delivery = self.delivery, None
         if delivery is not None:
             delivery.abandon()
