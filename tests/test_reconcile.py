@@ -388,11 +388,12 @@ class Waiting:
         self.ledger = Ledger(root / "ledger", spool.name, route=ROUTE, producer_id="p")
         self.happens: Callable[[], None] = lambda: None
         self.waited = 0
+        self.brought: tuple[str, int] | None = None
         self.say(1.0)
 
     def say(self, moment: float) -> None:
         """Have the process write its status."""
-        status = {"producer": "p", "scored": 3, "time": moment}
+        status = {"producer": "p", "scored": 3, "brought": self.brought, "time": moment}
         (self.spool.path / STATUS_FILE).write_bytes(orjson.dumps(status))
 
     def die(self) -> None:
@@ -445,6 +446,16 @@ def test_a_number_is_missing_once_its_process_has_moved(waiting: Waiting):
     waiting.happens = lambda: waiting.say(2.0)
     assert waiting.look() == ([Gap("p", 2, 2)], [])
     assert waiting.waited == 2
+
+
+def test_a_number_that_a_process_brings_is_missing_once_it_has_moved(waiting: Waiting):
+    """Another producer of the same process numbered it: it counts here, and not elsewhere."""
+    for number in (1, 3):
+        waiting.spool.put(encode(span(number)._replace(producer_id="q")))
+    waiting.brought = ("q", 3)
+    waiting.say(1.0)
+    waiting.happens = lambda: waiting.say(2.0)
+    assert waiting.look() == ([Gap("p", 2, 2), Gap("q", 2, 2)], [])
 
 
 def test_a_number_is_missing_once_its_process_has_ended(waiting: Waiting):
