@@ -143,8 +143,8 @@ def test_another_path_is_404(door, path):
     assert "/v1/traces" in reason(answer)
 
 
-def test_only_who_shows_the_token_may_send(make_door):
-    """The rest is 401, and told what to show; nothing of it is kept."""
+def test_only_who_shows_the_token_may_send(make_door, caplog):
+    """The rest is 401, and told what to show; nothing of it is kept, and one line tells of all."""
     door = make_door(token=TOKEN)
     for shown in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {TOKEN}"}):
         answer = post(door, payload_of("no"), **shown)
@@ -153,6 +153,8 @@ def test_only_who_shows_the_token_may_send(make_door):
     assert post(door, payload_of("yes"), authorization=f"Bearer {TOKEN}").status_code == 200
     assert door.stored() == {"yes"}
     assert door.reception.requests == {"unauthorized": 3, "taken": 1}
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == ["requests are refused: no bearer token that is known here"]
 
 
 def test_a_body_declared_too_large_is_refused_at_once(make_door):

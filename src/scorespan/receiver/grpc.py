@@ -211,7 +211,7 @@ class _Door:
     def _message(self, messages: Iterator[bytes], call: grpc.ServicerContext) -> BytesIO:
         shown = [value for name, value in call.invocation_metadata() if name == "authorization"]
         if not self._access.allows(str(shown[0]) if len(shown) == 1 else None):
-            raise ReceiverError(401, "a bearer token is needed")
+            raise ReceiverError(401, "no bearer token that is known here")
         with (
             self._places.place(call.peer(), self._seconds),
             self._deadline.watching(call.cancel),

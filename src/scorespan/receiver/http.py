@@ -78,7 +78,7 @@ class _Door:
 
     async def _traces(self, request: Request) -> Response:
         if not self._access.allows(request.headers.get("authorization")):
-            raise ReceiverError(401, "a bearer token is needed")
+            raise ReceiverError(401, "no bearer token that is known here")
         form = format_of(request.headers.get("content-type", ""))
         if form is None:
             raise ReceiverError(415, "the content type is neither protobuf nor JSON")

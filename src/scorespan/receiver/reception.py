@@ -40,6 +40,8 @@ STOPPING_SECONDS = 1
 """Retry-After while stopping: another process may be there already."""
 
 _OUTCOMES = {401: "unauthorized", 413: "too_large", 503: "unavailable"}
+_SETTINGS = frozenset({"unauthorized", "too_large"})
+"""What the settings of a sender are wrong for, whose records may be good ones."""
 
 
 class Taken(NamedTuple):
@@ -98,8 +100,12 @@ class Reception:
 
     def refused(self, error: ReceiverError) -> None:
         """Count a request that a door refuses; what `take` refuses is counted there."""
+        outcome = _OUTCOMES.get(error.status, "invalid")
         with self._lock:
-            self.requests[_OUTCOMES.get(error.status, "invalid")] += 1
+            self.requests[outcome] += 1
+        if outcome in _SETTINGS:
+            # A Collector drops what is refused so: somebody has to learn of it here.
+            self._log.warning(f"receiver {outcome}", "requests are refused: %s", error.reason)
 
     def failed(self, error: BaseException) -> ReceiverError:
         """What a door answers for a fault of our own code: not now. The log names its type."""
