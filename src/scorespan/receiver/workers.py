@@ -22,6 +22,7 @@ from scorespan.receiver.plan import Doors, Plan
 from scorespan.settings import Settings
 
 _SPARE_SECONDS = 2.0
+_SHORTEST_SECONDS = 0.1
 
 _logger = logging.getLogger("scorespan")
 
@@ -111,7 +112,8 @@ class _Parent:
         due = [place.due for place in self._places if place.running is None]
         if self._deadline is not None:
             due = [self._deadline]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        # A worker that is killed may take its time, where the disk hangs.
+        return max(_SHORTEST_SECONDS, min(due) - time.monotonic()) if due else None
 
     def _heard(self, place: Place, on_listening: Callable[[], None]) -> None:
         """A worker takes requests, or has closed its end."""
