@@ -311,7 +311,7 @@ def cut_off(chance: Chance) -> Case:
     """A request whose sender is gone in the middle."""
     sent = post(payload_of(*some_names(chance)))
     sent = sent[: chance.randrange(len(sent))]
-    return Case("cut off", sent, frozenset({400, 408, 503}), answered=False)
+    return Case("cut off", sent, frozenset({400, 408}), answered=False)
 
 
 # What is dear.
