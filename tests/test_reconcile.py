@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compacting import compact_all
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, read_account, read_directories
@@ -19,7 +20,6 @@ from scorespan.reconcile.gaps import Gaps, look_again
 from scorespan.reconcile.numbers import Numbers
 from scorespan.reconcile.reading import RootReader
 from scorespan.reconcile.tally import Tally
-from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.dead import DEAD, DeadLetter
 from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.ledger import (
@@ -31,7 +31,6 @@ from scorespan.spool.ledger import (
     Ledger,
     LedgerItem,
 )
-from scorespan.spool.ledger_files import ledger_files
 from scorespan.spool.root import Route, prepare_root
 from scorespan.spool.segment import segments_of
 from scorespan.spool.spool import Spool
@@ -93,13 +92,6 @@ def damage(spool: Spool, here: bytes, there: bytes) -> None:
     content = segment.read_bytes()
     assert content.count(here) == 1
     segment.write_bytes(content.replace(here, there))
-
-
-def compact_all(root: Path) -> None:
-    """Turn every finished ledger file into counts."""
-    while compact(root / "ledger", Kept(seconds=-1.0)):
-        pass
-    assert ledger_files(root / "ledger") == []
 
 
 def fill_spool(root: Path, *spans: ScoringSpan) -> Spool:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from compacting import compact_all
 from examples.live import live_mart
 from reconcile_world import World, missing_numbers
 from scorespan.conversion.span import ScoringSpan
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, Report, read_account
-from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.ledger import STORED, Ledger, LedgerItem
-from scorespan.spool.ledger_files import ledger_files
 from scorespan.spool.root import prepare_root
 
 
@@ -31,13 +30,6 @@ def other_root(tmp_path: Path) -> Path:
     """The root of another receiver."""
     prepare_root(tmp_path / "another")
     return tmp_path / "another"
-
-
-def compact_all(root: Path) -> None:
-    """Turn every finished ledger file into counts."""
-    while compact(root / "ledger", Kept(seconds=-1.0)):
-        pass
-    assert ledger_files(root / "ledger") == []
 
 
 def spans(world: World, producer_id: str, *numbers: int) -> list[ScoringSpan]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from compacting import compact_all
 from examples.live import SUBSCRIPTION_ID, live_mart
 from reconcile_world import FIRST_MINUTE, World, missing_numbers
 from scorespan.cli.command import scorespan
@@ -19,7 +20,6 @@ from scorespan.conversion.span import encode
 from scorespan.letters import Selection, select
 from scorespan.reconcile import Gap, Window, read_account
 from scorespan.requeue import Edit, Requeued, requeue
-from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.dead import DEAD, DeadLetter
 from scorespan.spool.dead_writer import write_letters
 from scorespan.spool.files import Files
@@ -65,13 +65,6 @@ def requeue_all(world: World, **options) -> Requeued:
     """Requeue every letter for a subscription that is there."""
     found = select(world.root, Selection(), on_unreadable=print)
     return requeue(world.root, found, edit=Edit(subscription_id=SUBSCRIPTION_ID), **options)
-
-
-def compact_all(root: Path) -> None:
-    """Turn every finished ledger file into counts."""
-    while compact(root / "ledger", Kept(seconds=-1.0)):
-        pass
-    assert ledger_files(root / "ledger") == []
 
 
 def run(world: World, *arguments: str) -> Result:

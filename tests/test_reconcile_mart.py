@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from compacting import compact_all
 from examples.live import PROGRAMS, SUBSCRIPTION_ID, live_mart
 from reconcile_world import FIRST_MINUTE, World, missing_numbers
 from running import started, wait_until
 from scorespan.conversion.span import ScoringSpan, encode
 from scorespan.delivery.settle import STATUS_FILE
 from scorespan.reconcile import Gap, Window
-from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.counts import FILE
 from scorespan.spool.ledger_files import ledger_files
 from scorespan.spool.root import prepare_root
@@ -32,14 +32,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A running mart and a prepared root."""
     with live_mart(tmp_path) as live:
         yield World(live)
-
-
-def compact_all(world: World) -> None:
-    """Turn every finished ledger file into counts."""
-    while compact(world.root / "ledger", Kept(seconds=-1.0)):
-        pass
-    assert (world.root / "ledger" / FILE).exists()
-    assert ledger_files(world.root / "ledger") == []
 
 
 def test_nothing_is_missing_where_all_arrived(world: World):
@@ -64,7 +56,7 @@ def test_entries_cut_out_of_a_segment_are_named(world: World, seed: int, compact
         gone[producer_id] = world.cut_out(directory, chance, chance.randint(1, 12))
     world.deliver()
     if compacted:
-        compact_all(world)
+        compact_all(world.root)
     report = world.report()
     assert missing_numbers(report) == gone
     assert report.lost == []
@@ -94,7 +86,7 @@ def test_records_deleted_from_the_mart_are_named_by_number_when_their_ids_have_g
     world.put("p", range(1, 41))
     world.deliver()
     world.delete("p-7", "p-8", "p-40")
-    compact_all(world)
+    compact_all(world.root)
     report = world.report()
     assert report.unnamed == [Gap("p", 7, 8), Gap("p", 40, 40)]
     assert report.verdict == "3 records are missing: 40 scored = 37 stored + 3 missing"
@@ -145,7 +137,7 @@ def test_a_flipped_bit_in_ledger_counts_or_status_misses_nothing(world: World, s
     chance = random.Random(seed)
     world.put("p", range(1, 31))
     world.deliver()
-    compact_all(world)
+    compact_all(world.root)
     world.put("p", range(31, 61))
     world.put("q", range(1, 31))
     world.deliver()
@@ -171,7 +163,7 @@ def test_compaction_changes_nothing_of_the_account(world: World):
     world.deliver()
     world.put("q", range(1, 6))
     before = world.report().account.by_place(minutes=True)
-    compact_all(world)
+    compact_all(world.root)
     assert world.report().account.by_place(minutes=True) == before
 
 
@@ -263,7 +255,7 @@ def test_what_moves_meanwhile_is_not_missing(world: World, step: str, compacts: 
         world.put("q", [1, 3])
         world.deliver()
         if compacts:
-            compact_all(world)
+            compact_all(world.root)
         world.put("p", [8])
         world.put("q", [2])
 

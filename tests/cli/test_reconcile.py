@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from compacting import compact_all
 from examples.live import live_mart
 from reconcile_world import World
 from running import clean_environment, started, wait_until
@@ -45,6 +46,17 @@ def test_nothing_missing_ends_with_0_and_says_so_first(world: World):
     assert done.output.splitlines()[0] == "nothing is missing: 20 scored = 20 stored"
     assert "= stored" in done.output
     assert "\nmissing:" not in done.output
+
+
+def test_what_has_lost_its_name_may_be_a_copy(world: World):
+    """Copies are known by their names; once those have gone, that is said."""
+    world.put("p", range(1, 9))
+    world.deliver()
+    world.delete("p-7")
+    copy = "a copy that was sent again after a lost answer looks like a missing record"
+    assert copy not in run(world).output
+    compact_all(world.root)
+    assert copy in run(world).output
 
 
 def test_what_is_missing_ends_with_1_and_is_named(world: World):
