@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from compacting import compact_all
 from examples.live import SUBSCRIPTION_ID, live_mart
 from reconcile_world import World
 from scorespan.delivery.client import MartClient
 from scorespan.reconcile import Report, reconcile
 from scorespan.reconcile.report import Doubled
 from scorespan.settings import Settings
-from scorespan.spool.compaction import Kept, compact
 from scorespan.spool.ledger import STORED, Ledger, LedgerItem
 from scorespan.spool.root import Route, prepare_root
 from scorespan.testing import Answer, ScriptedMart
@@ -51,8 +51,7 @@ def test_records_whose_ids_have_gone_are_compared_by_count(world: World):
     """For each place and minute."""
     world.put("p", range(1, 31))
     world.deliver(data_mart_kind="openscale")
-    while compact(world.root / "ledger", Kept(seconds=-1.0)):
-        pass
+    compact_all(world.root)
     assert world.report(data_mart_kind="openscale").missing == 0
     world.delete("p-3", "p-30")
     report = world.report(data_mart_kind="openscale")
