@@ -68,7 +68,7 @@ def _clean(text: str) -> str:
 # The tags of repeated messages; the reader gives up where there are more fields.
 PROTOBUF_MARKS = Marks((b"\x0a", b"\x12", b"\x4a", b"\x5a"), 100, 1_000_000)
 # Objects and lists are few by the reader's own bound.
-JSON_MARKS = Marks((b",",), 50)
+JSON_MARKS = Marks((b",",), 90)
 
 PROTOBUF = BodyFormat(
     "application/x-protobuf", read_otlp, _protobuf_yes, _protobuf_no, PROTOBUF_MARKS
