@@ -11,6 +11,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""From Python 3.13 on, certificates are held to every word of RFC 5280."""
+
 
 class Authority:
     """A certificate authority whose own certificate lies in `folder / "ca.pem"`."""
@@ -20,7 +33,14 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("an authority for tests")
         ca = x509.BasicConstraints(ca=True, path_length=None)
-        certificate = self._signed(self._name, self._key, timedelta(days=1)).add_extension(ca, True)
+        certificate = (
+            self._signed(self._name, self._key, timedelta(days=1))
+            .add_extension(ca, critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
+        )
         self.file = folder / "ca.pem"
         self.file.write_bytes(_pem(certificate.sign(self._key, hashes.SHA256())))
 
@@ -28,8 +48,11 @@ class Authority:
         """A server's side of TLS, whose certificate is good for so long; below 0: was."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
-        unsigned = self._signed(_name("localhost"), key, good_for).add_extension(
-            names, critical=False
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        unsigned = (
+            self._signed(_name("localhost"), key, good_for)
+            .add_extension(names, critical=False)
+            .add_extension(authority, critical=False)
         )
         place = self._folder / f"server{good_for.total_seconds():.0f}.pem"
         place.write_bytes(
