@@ -57,7 +57,7 @@ def test_a_fault_of_the_network_is_retryable_and_leaks_nothing(
         descriptors, ours = opened()
         # Servers of the test may be a request behind, ours never.
         assert descriptors <= before[0] + (TIMES + 4 if fault is network.half_open else 4)
-        assert ours == before[1]
+        assert ours <= before[1]  # those of other tests may end meanwhile
 
 
 def opened() -> tuple[int, set[str]]:
