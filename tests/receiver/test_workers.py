@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 
 import pytest
 
 from collector.hop import free_port
 from examples.live import live_mart
-from receiver.receiver_process import Senders, certain_ports, is_alive, receiver_process
-from running import wait_until
+from receiver.receiver_process import (
+    ANY_PORTS,
+    COMMAND,
+    ReceiverProcess,
+    Senders,
+    certain_ports,
+    children_of,
+    is_alive,
+    receiver_process,
+)
+from running import started, wait_until
 from scorespan.receiver.place import Place
 from scorespan.spool.root import directories
 
@@ -81,6 +91,38 @@ def test_one_that_dies_is_replaced(live):
     assert f"process {killed}" in said
     assert "SIGKILL" in said
     assert len(live.ids()) == len(set(live.ids()))
+
+
+def test_one_that_is_killed_while_it_starts_is_replaced(live):
+    """Whoever needed the memory first: the receiver begins with another one in its place."""
+    command = [*COMMAND, *ANY_PORTS, "--json", "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, live.environment(), **pipes) as process:
+        wait_until(lambda: len(children_of(process.pid)) == 2, "both are started")
+        killed, _ = children_of(process.pid)
+        os.kill(killed, signal.SIGKILL)
+        receiver = ReceiverProcess(process)
+        assert len(receiver.workers) == 2
+        assert receiver.post("a").status_code == 200
+        said = receiver.end()
+    assert f"process {killed}" in said
+    assert "SIGKILL" in said
+    assert live.ids() == ["a"]
+
+
+def test_one_that_cannot_begin_ends_the_start(live):
+    """What is wrong with it is wrong with all: its reason is told, and no other is tried."""
+    command = [*COMMAND, *ANY_PORTS, "--json", "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, live.environment(), **pipes) as process:
+        wait_until(lambda: children_of(process.pid) != [], "one is started")
+        live.spool.rename(live.spool.with_name("elsewhere"))
+        live.spool.write_text("no directory")
+        listening, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert listening == ""
+    assert "a worker cannot run: " in said
+    assert "ended before it took requests: exit code 1" in said
 
 
 def test_told_to_stop_all_at_once(live):

@@ -178,7 +178,8 @@ class _Parent:
         if self._deadline is not None:
             return
         how = _told(running.process.returncode)
-        if place in self._beginning:
+        # One that is killed, by who needs its memory perhaps, had nothing wrong with it.
+        if place in self._beginning and running.process.returncode >= 0:
             _logger.error("worker %d ended before it took requests: %s", place.number, how)
             self._code = 1
             self._stop()
