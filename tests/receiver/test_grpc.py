@@ -122,6 +122,14 @@ def test_a_message_that_only_looks_compressed_is_refused(door, start):
     assert door.refusal(start + b"rest").code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize("value", [0x01, 0x9C, 0x5E])
+def test_a_request_that_begins_like_deflate_is_taken(door, value):
+    """A field that is not known here may stand before the spans, whatever its bytes look like."""
+    unknown = bytes([0x78, value]) + (b"\x01" if value > 127 else b"")
+    door.send(unknown + payload_of("a"))
+    assert door.stored() == {"a"}
+
+
 def test_one_bad_span_costs_only_a_warning(door):
     """The others are taken; the sender is told, and that nothing is to be sent again."""
     spans = request_of("good", "bad").resource_spans[0].scope_spans[0].spans

@@ -30,6 +30,7 @@ from scorespan.receiver.memory import DECOMPRESSED_BYTES, WIRE_BYTES, Memory, Sh
 from scorespan.receiver.reception import Reception
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_DEFLATE = "deflate"
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
@@ -44,7 +45,8 @@ class Bounds(NamedTuple):
         reads_each: how many of one connection.
         seconds: how long a call may wait for its turn, and then its message may take to come.
         connections: how many connections are open; more are closed at once.
-        idle_seconds: how long a connection without calls stays open.
+        idle_seconds: how long a connection without calls stays open; senders make another one by
+            themselves, and strangers hold their places no longer.
         handshake_seconds: how long a connection may take to begin.
         kept: how many requests are kept at a time; one sync serves those that wait together.
     """
@@ -55,7 +57,7 @@ class Bounds(NamedTuple):
     reads_each: int = 2
     seconds: float = 30.0
     connections: int = 250
-    idle_seconds: float = 300.0
+    idle_seconds: float = 20.0
     handshake_seconds: float = 10.0
     kept: int = 8
 
@@ -228,10 +230,17 @@ class _Door:
         body.close()
         came = len(wire)
         share.hold(came)
+        encoding = _encoding(wire)
         with self._keeping:
-            opened = decompressed(
-                wire, _encoding(wire), DECOMPRESSED_BYTES, lambda size: share.hold(came + size)
-            )
+            try:
+                opened = decompressed(
+                    wire, encoding, DECOMPRESSED_BYTES, lambda size: share.hold(came + size)
+                )
+            except ReceiverError as error:
+                # It may be a request that begins with a field that is not known here.
+                if encoding != _DEFLATE or error.status != 400:
+                    raise
+                opened = wire
         share.hold(to_read(opened, PROTOBUF.marks))
         return opened
 
@@ -239,9 +248,10 @@ class _Door:
 def _encoding(body: bytes) -> str:
     """The compression of a message: by its first bytes, for the library tells nobody.
 
-    A request begins with the tag of its one field, 0x0a, and is empty otherwise. The library itself
+    A request begins with the tag of its one field, 0x0a, and is empty otherwise. What begins like
+    deflate may be another field's tag as well; gzip is the beginning of none. The library itself
     refuses other encodings than these.
     """
     if body.startswith(b"\x1f\x8b"):
         return "gzip"
-    return "deflate" if body.startswith(b"\x78") else "identity"
+    return _DEFLATE if body.startswith(b"\x78") else "identity"
