@@ -48,9 +48,10 @@ ALLOWED: dict[str, set[str]] = {
         "conversion.attribute_values", "conversion.otlp_reading", "conversion.otlp_wire",
         "conversion.span",
     },
+    "conversion.json_text": {"conversion.otlp_reading"},
     "conversion.otlp_json": {
-        "conversion.attribute_values", "conversion.otlp_members", "conversion.otlp_reading",
-        "conversion.span",
+        "conversion.attribute_values", "conversion.json_text", "conversion.otlp_members",
+        "conversion.otlp_reading", "conversion.span",
     },
     "conversion.otlp_protobuf": {
         "conversion.attribute_values", "conversion.otlp_attributes", "conversion.otlp_reading",

@@ -12,6 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    KeyValue,
+    KeyValueList,
+)
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Status, StatusCode
 
@@ -26,6 +32,7 @@ from conversion.otlp_requests import (
     of_message,
 )
 from scorespan import attributes
+from scorespan.conversion.attribute_values import NAMES
 from scorespan.conversion.convert import convert
 from scorespan.conversion.otlp import Read, read_otlp, read_otlp_json
 from scorespan.conversion.sdk import read_sdk
@@ -233,6 +240,46 @@ SAMPLE = several(
     {**SUBSCRIBED, attributes.NOTES: ["secret"], attributes.SEQUENCE: 5, attributes.ID: "fourth"},
 )
 SAMPLES = {name: door.write(*SAMPLE) for name, door in FORMATS.items()}
+
+
+OF_ANY_TYPE = st.sampled_from(
+    [
+        {},
+        {"string_value": "5"},
+        {"string_value": "ÿ" * 90},
+        {"string_value": "x" * 200},
+        {"int_value": 5},
+        {"int_value": -1},
+        {"double_value": 0.5},
+        {"bool_value": True},
+        {"bytes_value": b"\xff"},
+        {"array_value": ArrayValue(values=[AnyValue(string_value="a")])},
+        {"array_value": ArrayValue(values=[AnyValue(int_value=1)])},
+        {"kvlist_value": KeyValueList(values=[KeyValue(key="a")])},
+    ]
+)
+PAIRS = st.sampled_from(sorted(NAMES)).flatmap(lambda name: st.tuples(st.just(name), OF_ANY_TYPE))
+
+
+@fuzz
+@given(
+    pairs=st.lists(PAIRS, max_size=6),
+    again=st.lists(OF_ANY_TYPE, min_size=2, max_size=4),
+    name=st.sampled_from(sorted(NAMES)),
+    data=st.data(),
+)
+def test_the_last_of_a_name_counts(pairs, again, name, data):
+    """An attribute that a span has more than once is its last, of whatever type, in each format."""
+    pairs = data.draw(st.permutations([*pairs, *((name, value) for value in again)]))
+    request = encode_spans([ended(SUBSCRIBED, SUBSCRIBED)])
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.attributes.extend(KeyValue(key=key, value=AnyValue(**value)) for key, value in pairs)
+    read = read_otlp(request.SerializeToString())
+    assert read == read_otlp_json(of_message(request))
+    last = {pair.key: KeyValue(key=pair.key, value=pair.value) for pair in span.attributes}
+    del span.attributes[:]
+    span.attributes.extend(list(last.values()))
+    assert read == read_otlp(request.SerializeToString())
 
 
 @fuzz

@@ -13,7 +13,13 @@ from typing import Any
 
 from scorespan import attributes as names_of
 from scorespan.conversion import otlp_wire as wire
-from scorespan.conversion.attribute_values import BODIES, INTEGERS, NAMES, TEXTS
+from scorespan.conversion.attribute_values import (
+    BODIES,
+    INTEGERS,
+    NAMES,
+    OF_RESOURCE,
+    TEXTS,
+)
 from scorespan.conversion.otlp_reading import WrongError
 from scorespan.conversion.span import OPAQUE_BYTES
 
@@ -25,7 +31,9 @@ _VARYING = {names_of.ID, names_of.TIMESTAMP}
 """Texts that are another for each span."""
 _STARTS = {bytes((0x0A, len(name))) + name.encode(): name for name in NAMES}
 """How an attribute begins: field 1, the key's length, the key."""
-_KEYS = {name.encode(): name for name in NAMES}
+KEYS = {name.encode(): name for name in NAMES}
+"""The attributes that are read, by the UTF-8 of their names."""
+_PLACES = {**BODIES, **TEXTS, **INTEGERS}
 _IN_EVERY_KEY = b"scoring."
 _INTEGER_HEADS = {3 + digits: bytes((0x12, 1 + digits, 0x18)) for digits in range(1, 10)}
 """What stands before a whole number in an attribute's value, by the size of both together."""
@@ -87,6 +95,19 @@ def read_attributes(attributes: Iterable[bytes], values: list[Any], seen: Seen) 
                 continue
         _read_attribute(attribute, values, found, seen)
     return found
+
+
+def repeated(found: Iterable[str], values: list[Any]) -> bool:
+    """Whether an attribute may be both among those found and in its place: the span has it twice.
+
+    Args:
+        found: what `read_attributes` returned.
+        values: what it put into their places, beside what the resource has put there.
+    """
+    return any(
+        name in _PLACES and (values[_PLACES[name]] is not None or name in OF_RESOURCE)
+        for name in found
+    )
 
 
 def _read_attribute(attribute: bytes, values: list[Any], found: dict[str, Any], seen: Seen) -> None:
@@ -178,7 +199,7 @@ def _read_otherwise(attribute: bytes, found: dict[str, Any]) -> None:
     if _IN_EVERY_KEY not in attribute:
         return
     pair = wire.key_value(attribute)
-    name = _KEYS.get(pair.key)
+    name = KEYS.get(pair.key)
     if name is not None:
         found[name] = _value(pair.value)
 

@@ -1,15 +1,13 @@
 """Reader of OTLP in JSON: an ExportTraceServiceRequest into scoring spans.
 
 The JSON mapping of protobuf, as OTLP has changed it: ids in hex, enumerations as numbers. Members
-that are not known are left out, and null is no value.
+that are not known are left out, null is no value, and names may be spelt as protobuf spells them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-
-import orjson
 
 from scorespan.conversion.attribute_values import (
     MARKS,
@@ -20,6 +18,7 @@ from scorespan.conversion.attribute_values import (
     scoring_span,
     text_of,
 )
+from scorespan.conversion.json_text import dumped, parsed
 from scorespan.conversion.otlp_members import (
     hex_of,
     list_of,
@@ -32,8 +31,6 @@ from scorespan.conversion.otlp_reading import NO_RESOURCE, Read, Reading, WrongE
 from scorespan.conversion.span import ScoringSpan
 
 _CONTENT_TYPE = "application/json"
-_MOST_CONTAINERS = 4_000_000
-"""Each takes many times its bytes in memory. More than the largest request of real spans has."""
 _ERROR = {2, "STATUS_CODE_ERROR"}
 _OF_EXCEPTION = frozenset({"exception.type", "exception.message"})
 
@@ -46,12 +43,7 @@ def read_otlp_json(body: bytes) -> Read:
     Raises:
         ConversionError: the body is no such request.
     """
-    if body.count(b"{") + body.count(b"[") > _MOST_CONTAINERS:
-        raise no_request("it holds more objects and lists than can be read at once")
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise no_request(f"it is no JSON ({error.msg}, line {error.lineno})") from None
+    request = parsed(body)
     if type(request) is not dict:
         raise no_request("it is no JSON object")
     try:
@@ -65,16 +57,16 @@ def read_otlp_json(body: bytes) -> Read:
             resource, why = _resource(held.get("resource"))
             scopes = list_of(held, "scopeSpans")
         except WrongError as error:
-            reading.keep(_dumped(group), error)
+            reading.keep(dumped(group), error)
             continue
         for scope in scopes:
             try:
                 spans = list_of(object_of(scope, "ScopeSpans"), "spans")
             except WrongError as error:
-                reading.keep(_dumped(scope), error, resource)
+                reading.keep(dumped(scope), error, resource)
                 continue
             _read_spans(spans, resource, why, reading)
-    return reading.done()
+    return reading.done(body)
 
 
 def _read_spans(
@@ -84,7 +76,7 @@ def _read_spans(
         try:
             read = _scoring_span(object_of(span, "a span"), resource)
         except Exception as error:  # noqa: BLE001 - one span's fault is not its batch's, whatever it is
-            reading.keep(_dumped(span), error, resource)
+            reading.keep(dumped(span), error, resource)
         else:
             reading.add(read, resource_why)
 
@@ -135,34 +127,3 @@ def _attributes(holder: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
         if type(name) is str and name in names:
             found[name] = value_of(pair.get("value"), 0)
     return found
-
-
-def _dumped(value: Any) -> bytes:
-    """The JSON of a part of the request."""
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        return _dumped_deep(value)
-
-
-def _dumped_deep(value: Any) -> bytes:
-    """The JSON of what orjson reads but does not write: nested very deeply."""
-    pieces: list[bytes] = []
-    rest: list[Any] = [value]
-    while rest:
-        item = rest.pop()
-        if type(item) is bytes:  # JSON has none: it is a piece
-            pieces.append(item)
-        elif type(item) is dict:
-            rest.append(b"}")
-            for place, (key, held) in enumerate(reversed(item.items()), 1 - len(item)):
-                rest += (held, (b"," if place else b"") + orjson.dumps(key) + b":")
-            pieces.append(b"{")
-        elif type(item) is list:
-            rest.append(b"]")
-            for place, held in enumerate(reversed(item), 1 - len(item)):
-                rest += (held, b"," if place else b"")
-            pieces.append(b"[")
-        else:
-            pieces.append(orjson.dumps(item))
-    return b"".join(pieces)

@@ -11,6 +11,19 @@ from scorespan.conversion.otlp_reading import WrongError
 
 _INT64, _UINT64 = 2**63, 2**64
 _MAX_DEPTH = 100
+_SPELT: dict[str, tuple[str, ...]] = {
+    "resourceSpans": ("resource_spans",),
+    "scopeSpans": (
+        "scope_spans",
+        "instrumentationLibrarySpans",
+        "instrumentation_library_spans",
+    ),
+    "traceId": ("trace_id",),
+    "spanId": ("span_id",),
+    "startTimeUnixNano": ("start_time_unix_nano",),
+    "endTimeUnixNano": ("end_time_unix_nano",),
+}
+"""What else a member may be called: by protobuf's own name, or an older one."""
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -23,9 +36,17 @@ def object_of(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
+def _member(holder: dict[str, Any], name: str) -> Any:
+    """What a member holds, however its name is spelt; None where there is none."""
+    value = holder.get(name)
+    if value is None and name in _SPELT:
+        return next((held for each in _SPELT[name] if (held := holder.get(each)) is not None), None)
+    return value
+
+
 def list_of(holder: dict[str, Any], member: str) -> list[Any]:
     """A list in a member; an empty one where there is none."""
-    value = holder.get(member)
+    value = _member(holder, member)
     if value is None:
         return []
     if type(value) is not list:
@@ -35,7 +56,7 @@ def list_of(holder: dict[str, Any], member: str) -> list[Any]:
 
 def string_of(holder: dict[str, Any], member: str) -> str:
     """A text in a member; an empty one where there is none."""
-    value = holder.get(member)
+    value = _member(holder, member)
     if value is None:
         return ""
     if type(value) is not str:
@@ -46,7 +67,7 @@ def string_of(holder: dict[str, Any], member: str) -> str:
 def time_of(span: dict[str, Any], member: str) -> int:
     """A time in a member; 0 where there is none."""
     try:
-        time = _integer(span.get(member) or 0)
+        time = _integer(_member(span, member) or 0)
         if 0 <= time < _UINT64:
             return time
     except (ValueError, TypeError, OverflowError):
@@ -69,10 +90,10 @@ def value_of(value: Any, depth: int) -> Any:
     for member, held in object_of(value, "a value").items():
         if held is None:
             continue
-        if member == "arrayValue":
+        if member in {"arrayValue", "array_value"}:
             items = list_of(object_of(held, member), "values")
             return tuple([value_of(item, depth + 1) for item in items])
-        if member == "kvlistValue":
+        if member in {"kvlistValue", "kvlist_value"}:
             pairs = [
                 object_of(pair, "a member") for pair in list_of(object_of(held, member), "values")
             ]
@@ -136,4 +157,9 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "intValue": _int64,
     "doubleValue": _double,
     "bytesValue": _bytes,
+    "string_value": _string,
+    "bool_value": _flag,
+    "int_value": _int64,
+    "double_value": _double,
+    "bytes_value": _bytes,
 }

@@ -25,7 +25,13 @@ from scorespan.conversion.attribute_values import (
     resource_values,
     text_of,
 )
-from scorespan.conversion.otlp_attributes import Seen, attributes_named, read_attributes
+from scorespan.conversion.otlp_attributes import (
+    KEYS,
+    Seen,
+    attributes_named,
+    read_attributes,
+    repeated,
+)
 from scorespan.conversion.otlp_reading import (
     NO_RESOURCE,
     Read,
@@ -79,7 +85,7 @@ def _read_whole(body: bytes) -> Read:
         for scope in scopes:
             for span in scope.spans:
                 reading.add(_scoring_span(span, resource, seen), why)
-    return reading.done()
+    return reading.done(body)
 
 
 def _read_apart(body: bytes) -> Read:
@@ -110,7 +116,7 @@ def _read_apart(body: bytes) -> Read:
                     reading.add(_scoring_span(span, resource, seen), why)
                 except Exception as error:  # noqa: BLE001 - one span's fault is not its batch's, whatever it is
                     reading.keep(bytes(raw), error, resource)
-    return reading.done()
+    return reading.done(body)
 
 
 def _check(message: memoryview) -> None:
@@ -147,6 +153,9 @@ def _scoring_span(span: wire.Span, resource: list[Any], seen: Seen) -> ScoringSp
     """
     values = resource.copy()
     found = read_attributes(span.attributes[:], values, seen)
+    if found and repeated(found, values):
+        # The last of a name counts, as in a dict, and two places have lost which that was.
+        values, found = resource.copy(), attributes_named(span.attributes, KEYS)
     if (
         values[_REQUEST] is None
         and values[_RESPONSE] is None

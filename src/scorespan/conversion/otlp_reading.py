@@ -89,8 +89,14 @@ class Reading:
             )
         )
 
-    def done(self) -> Read:
-        """What the whole request holds."""
+    def done(self, body: bytes) -> Read:
+        """What the whole request holds.
+
+        Args:
+            body: the request. It is kept where it names a scoring and no span at all was found.
+        """
+        if not self._spans and not self._others and any(mark in body for mark in _MARKS):
+            self.keep(body, WrongError("no spans where OTLP has them"))
         return Read(self._spans, self._others, self._unreadable, self._why)
 
 
