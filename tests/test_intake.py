@@ -284,6 +284,80 @@ def test_after_the_end_nothing_more_is_taken_from_senders(
     intake.close()
 
 
+def test_a_spool_that_was_removed_is_followed_by_another(
+    scripted_mart: ScriptedMart, tmp_path: Path
+):
+    """Whoever asks makes it; what was lost is missing by its number, and nothing else is."""
+    scripted_mart.always = Answer(503)
+    intake = durable(scripted_mart, tmp_path / "root")
+    intake.accept_all([span(1), span(2)])
+    gone = intake._opening.delivery
+    removed(intake.root)
+    with pytest.raises(SpoolError, match="removed"):
+        intake.accept_all([span(3)])
+    assert gone.gone
+    scripted_mart.always = None
+    assert intake.not_ready() is None
+    intake.accept_all([span(4)])
+    assert intake.accept(span(5))
+    assert intake.flush(60)
+    intake.close()
+    wait_until(lambda: not gone._worker._thread.is_alive(), "the end of the former worker")
+    account = read_account(intake.root)
+    assert account.ids("stored") == {span(4).key, span(5).key}
+    # Number 3 was refused; that may have gone to the ledger that was removed.
+    (gap,) = account.missing
+    assert gap.first == 1
+    assert gap.last in {2, 3}
+    assert directories(intake.root) == []
+
+
+def test_a_scoring_opens_another_spool_where_one_was_removed(
+    intake: Intake, scripted_mart: ScriptedMart
+):
+    """The first one that is turned away goes into it, and is not refused."""
+    scripted_mart.always = Answer(503)
+    assert intake.accept(span(1))
+    gone = intake._opening.delivery
+    removed(directories(intake.root)[0])
+    assert intake.accept(span(2))
+    wait_until(lambda: gone.gone, "the sync that sees it")
+    assert all(intake.accept(span(number)) for number in range(3, 13))
+    scripted_mart.always = None
+    assert intake.flush(60)
+    intake.close()
+    account = read_account(intake.root)
+    assert {span(number).key for number in range(3, 13)} <= account.ids("stored")
+    assert all(gap.last <= 2 for gap in account.missing)
+    assert account.totals["refused"] == 0
+
+
+def test_a_root_that_cannot_be_made_again_is_awaited(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Senders are told to come again until it can be."""
+    intake = durable(scripted_mart, tmp_path / "root")
+    intake.accept_all([span(1)])
+    assert intake.flush(60)
+    removed(intake.root)
+    intake.root.touch()
+    for _ in range(3):
+        with pytest.raises(SpoolError):
+            intake.accept_all([span(2)])
+    assert "opened" in str(intake.not_ready())
+    intake.root.unlink()
+    wait_until(lambda: intake.not_ready() is None, "another spool")
+    intake.accept_all([span(2)])
+    assert intake.flush(60)
+    intake.close()
+    assert len(scripted_mart.stored) == 2
+
+
+def removed(folder: Path) -> None:
+    """Remove a folder, though files are made in it meanwhile."""
+    away = folder.with_name(".away")
+    folder.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
 def test_what_others_left_is_delivered_before_the_first_request(
     scripted_mart: ScriptedMart, tmp_path: Path
 ):
@@ -305,6 +379,7 @@ def test_a_spool_that_cannot_be_used_says_so_at_the_start(
     """Not with the first request."""
     intake = durable(scripted_mart, tmp_path / "root")
     shutil.rmtree(intake.root)
+    intake.root.touch()
     with pytest.raises(SpoolError, match="cannot be opened"):
         intake.open()
     assert intake.not_ready() == "the spool is not open"

@@ -6,7 +6,9 @@
     ├── SettingsError            a setting is missing or wrong; names the variable
     ├── SpoolError               the spool refused or failed
     │   ├── SpoolFullError       the byte bound is reached; nothing was written
+    │   │   └── SpoolSmallError  it would be, were the spool empty
     │   ├── SpoolClosedError     put after shutdown
+    │   ├── SpoolGoneError       its directory was removed; another can be opened
     │   └── SpoolDamagedError    bytes on disk are not what was written
     ├── ConversionError          a span cannot become a payload record; carries the reason
     ├── DeliveryError            the data mart was not reached or did not accept
@@ -45,8 +47,16 @@ class SpoolFullError(SpoolError):
     """The spool's byte bound is reached; nothing of the entry was kept."""
 
 
+class SpoolSmallError(SpoolFullError):
+    """The bound or the disk has no room for this, however empty the spool is."""
+
+
 class SpoolClosedError(SpoolError):
     """The spool is shut down."""
+
+
+class SpoolGoneError(SpoolError):
+    """The spool's directory was removed; nothing more can be put there."""
 
 
 class SpoolDamagedError(SpoolError):

@@ -15,7 +15,7 @@ from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.instruments import instruments
 from scorespan.delivery.opening import Opening
 from scorespan.delivery.refused import Refused, refused_item
-from scorespan.errors import SpoolClosedError
+from scorespan.errors import SpoolClosedError, SpoolError, SpoolGoneError
 from scorespan.producer import Counted
 from scorespan.settings import Settings
 from scorespan.spool.root import default_root, prepare_root
@@ -56,7 +56,7 @@ class Intake:
             delivery = self._opening.delivery or self._opening.opened()
             try:
                 delivery.put(numbered.encode, numbered.size)
-            except SpoolClosedError:  # closed since; what comes then opens another
+            except (SpoolClosedError, SpoolGoneError):  # since; what comes then opens another
                 self._opening.instead_of(delivery).put(numbered.encode, numbered.size)
         except Exception as error:  # noqa: BLE001 - whatever it is, the scoring must not see it
             self._log.warning("refused", "a record is refused: %s", error)
@@ -82,8 +82,10 @@ class Intake:
         given to one here and that nobody else will have.
 
         Raises:
-            SpoolFullError: bound or disk have no room for all of them.
+            SpoolFullError: bound or disk have no room for all of them; `SpoolSmallError`, and never
+                will.
             SpoolClosedError: after `close`; no spool is opened again.
+            SpoolGoneError: the spool was removed; the next call opens another.
             SpoolError: the disk fails, or the spool cannot be opened.
         """
         delivery = self._opening.opened_once()
@@ -98,10 +100,18 @@ class Intake:
             raise
 
     def not_ready(self) -> str | None:
-        """Why `accept_all` would raise now, as far as is known; None: it would not."""
+        """Why `accept_all` would raise now, as far as is known; None: it would not.
+
+        Touches the disk only where the spool was removed: opens another, as a span would.
+        """
         delivery = self._opening.delivery
         if delivery is None or self._opening.ended:
             return "the spool is not open"
+        if delivery.gone:
+            try:
+                delivery = self._opening.opened_once()
+            except SpoolError as error:
+                return str(error)
         return delivery.refusal()
 
     def refuse(self) -> None:
@@ -125,6 +135,7 @@ class Intake:
             self._opening.let_go(delivery)
 
     def _made(self) -> Delivery:
+        prepare_root(self.root)  # it may have been removed since
         return Delivery(self.settings, self.root, self._log, self._refused, self._counted)
 
     def _renew(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from running import wait_until
 from scorespan.delivery.delivery import Delivery
 from scorespan.delivery.opening import Opening
 from scorespan.errors import SpoolClosedError, SpoolError
@@ -88,6 +89,42 @@ def test_what_fails_is_not_tried_for_each_record():
     with pytest.raises(SpoolError):
         opening.opened()
     assert len(tries) == 1
+
+
+def test_one_whose_spool_was_removed_is_followed_by_another(maker: Maker):
+    """However many find that out; it ends by itself."""
+    opening = Opening(maker)
+    gone = opening.opened()
+    remove_under(gone, maker.root)
+    following = opening.instead_of(gone)
+    assert following is not gone
+    assert opening.instead_of(gone) is opening.opened_once() is following
+    wait_until(lambda: not gone._worker._thread.is_alive(), "the end of its worker")
+    assert len(maker.made) == 2
+
+
+def test_one_that_is_gone_stays_until_another_can_be_opened(maker: Maker):
+    """It says why nothing is taken meanwhile."""
+    opening = Opening(maker)
+    gone = opening.opened()
+    remove_under(gone, maker.root)
+    maker.before = no_disk
+    with pytest.raises(SpoolError, match="no disk"):
+        opening.opened_once()
+    assert opening.delivery is gone
+    assert "removed" in str(gone.refusal())
+
+
+def remove_under(delivery: Delivery, root: Path) -> None:
+    """Remove a delivery's directory, and have it seen."""
+    directories(root)[0].rename(root / ".away")  # its worker may make files in it meanwhile
+    delivery.put(lambda: [b"x"], 1)
+    wait_until(lambda: delivery.gone, "the sync that sees it")
+
+
+def no_disk() -> None:
+    """A disk that cannot be used."""
+    raise OSError("no disk")
 
 
 def test_what_has_ended_is_not_opened_again(maker: Maker):

@@ -97,6 +97,11 @@ class Delivery:
         self.refusal = self._spool.refusal
         self.between_puts = self._spool.between_puts
 
+    @property
+    def gone(self) -> bool:
+        """Whether the spool's directory was removed: nothing more can be put here."""
+        return self._spool.gone
+
     def reading(self) -> Reading:
         """What was counted until now. Touches no disk; any thread may ask."""
         in_hand = self._sender.oldest_waiting
@@ -140,6 +145,11 @@ class Delivery:
             except OSError as error:
                 self._log.warning("close", "the ledger was not written: %s", error.strerror)
 
+    def leave(self) -> None:
+        """End without waiting, where the spool is gone: what is claimed there is not awaited."""
+        self._worker.end()
+        instruments.end(self.reading)
+
     def _sender_until(self, stop: native.Event) -> Sender:
         self._sender = Sender(self._client, self._settler, stop, log=self._log)
         self._sender.lag = _ReportedLag()
@@ -161,12 +171,12 @@ class Delivery:
 
     def _close_all(self) -> None:
         try:
-            self._settler.close(blocked=self._worker.blocked)
-            self._spool.close()
+            with ExitStack() as ends:  # each, whether or not another fails
+                ends.callback(self._client.close)
+                ends.callback(self._spool.close)
+                self._settler.close(blocked=self._worker.blocked)
         except OSError as error:
             self._log.warning("close", "the spool was not closed: %s", error.strerror)
-        finally:
-            self._client.close()
 
     def abandon(self) -> None:
         """Drop what is open without touching a file: for a forked child, whose parent owns it."""

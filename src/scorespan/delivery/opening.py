@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Callable
 
 from scorespan.delivery.delivery import Delivery
-from scorespan.errors import SpoolClosedError, SpoolError
+from scorespan.errors import SettingsError, SpoolClosedError, SpoolError
 from scorespan.threads import native
 
 _AGAIN_SECONDS = 1.0
 
 
 class Opening:
-    """Opens a delivery with the first record, and another where that one was closed.
+    """Opens a delivery with the first record, another where that was closed or its spool removed.
 
     Any thread may use it, a signal handler too, whatever it interrupts. In a forked child nothing
     is open.
@@ -25,7 +25,7 @@ class Opening:
         on_fork: called in a forked child, once what the parent has open is let go.
 
     Attributes:
-        delivery: the one that is open; None where there is none.
+        delivery: the one that is open, though its spool may be gone; None where there is none.
         ended: whether `opened_once` opens none any more.
     """
 
@@ -49,13 +49,13 @@ class Opening:
         os.register_at_fork(after_in_child=in_child)
 
     def opened(self) -> Delivery:
-        """The delivery that is open; opens one where none is.
+        """The delivery that is open; opens one where none is, or its spool is gone.
 
         Raises:
             Exception: it cannot be opened. That is tried once a second: it touches the disk.
         """
         with self._lock:
-            return self.delivery or self._adopted(self._made())
+            return self._usable() or self._adopted(self._made())
 
     def opened_once(self) -> Delivery:
         """The delivery that is open; opens one where none is, unless `end` was called.
@@ -69,7 +69,7 @@ class Opening:
                 raise SpoolClosedError("the spool is closed")
             try:
                 return self.opened()
-            except OSError as error:
+            except (OSError, SettingsError) as error:
                 raise SpoolError(f"the spool cannot be opened: {error}") from error
 
     def end(self) -> Delivery | None:
@@ -79,9 +79,10 @@ class Opening:
             return self.delivery
 
     def instead_of(self, closed: Delivery) -> Delivery:
-        """The delivery that follows one that was closed; raises as `opened` does."""
+        """The delivery that follows one that was closed or is gone; raises as `opened` does."""
         with self._lock:
-            self.let_go(closed)
+            if not closed.gone:
+                self.let_go(closed)
             return self.opened()
 
     def let_go(self, closed: Delivery) -> None:
@@ -101,11 +102,17 @@ class Opening:
 
     def _adopted(self, made: Delivery) -> Delivery:
         """The delivery to use: a signal handler that scored while this was made was faster."""
-        if self.delivery is not None:
+        usable = self._usable()
+        if usable is not None:
             made.close(drain_seconds=0)
-            return self.delivery
-        self.delivery = made
+            return usable
+        gone, self.delivery = self.delivery, made
+        if gone is not None:
+            gone.leave()
         return made
+
+    def _usable(self) -> Delivery | None:
+        return None if self.delivery is None or self.delivery.gone else self.delivery
 
     def _forget(self) -> None:
         """In a forked child: what is open belongs to the parent."""

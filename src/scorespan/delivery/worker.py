@@ -114,14 +114,18 @@ class DeliveryWorker:
         deadline = self._clock() + drain_seconds
         if drain_seconds > 0:
             self.flush(drain_seconds)
-        self._stop.set()
-        self._spool.arrived.set()
-        self._hurry.set()
+        self.end()
         if not self._started:
             self._at_end()
             return True
         self._thread.join(timeout=max(0.25, deadline - self._clock()))
         return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Have the thread end soon, without waiting for it; what is claimed is not settled."""
+        for event in (self._stop, self._spool.arrived, self._hurry):
+            if not event.is_set():  # a signal handler may interrupt another's `set`, and its lock
+                event.set()
 
     def _run(self) -> None:
         with contextlib.suppress(Stopping):

@@ -9,7 +9,7 @@ from errno import ENOENT, ETIMEDOUT
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
+from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError, SpoolGoneError
 from scorespan.spool.disk_sync import DiskSync
 from scorespan.spool.files import DISK, FULL, Files, Piece
 from scorespan.spool.reader import Extent
@@ -111,6 +111,7 @@ class DirectoryWriter:
 
         Raises:
             SpoolClosedError: after `close`.
+            SpoolGoneError: the directory was removed.
             SpoolFullError: the disk is full; nothing was kept.
             SpoolError: the file could not be written; nothing was kept.
         """
@@ -321,7 +322,7 @@ class DirectoryWriter:
         if not self.segments.live.path.exists():
             # Bytes in a file without a name are lost with the process: say so, and take no more.
             reason = "the spool's directory was removed"
-            self._refuse(SpoolError, reason)
+            self._refuse(SpoolGoneError, reason)
             self.gone = True
             self._log.warning("gone", "spool: %s", reason)
             raise FileNotFoundError(ENOENT, reason)
