@@ -185,7 +185,11 @@ class Settings:
         "spool root; unset: `$XDG_STATE_HOME/scorespan`, else `~/.local/state/scorespan`, "
         "for root `/var/lib/scorespan`",
     )
-    spool_max_bytes: int = _setting(_bytes, 4 * 1024**3, "bound of the spool, in bytes")
+    spool_max_bytes: int = _setting(
+        _bytes,
+        4 * 1024**3,
+        "bound of the spool, in bytes; for `scorespan receive` 536870912 or more",
+    )
     spool_min_free_bytes: int | None = _setting(
         _count,
         None,

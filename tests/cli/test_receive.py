@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,8 @@ from faults.certificates import Authority
 from receiver.receiver_process import COMMAND, PROTOBUF, body_of, receiver_process
 from running import clean_environment, started
 from scorespan.cli.command import scorespan
+from scorespan.receiver.memory import DECOMPRESSED_BYTES, LEAST_SPOOL_BYTES
+from scorespan.settings import Settings
 
 TOKEN, NEXT_TOKEN = "a-token-of-sixteen-characters", "the-token-that-comes-after-it"
 
@@ -57,6 +60,7 @@ def test_help(option):
         ("SCORESPAN_DATA_MART_ID", ""),
         ("SCORESPAN_API_KEY", ""),
         ("SCORESPAN_SPOOL_MAX_BYTES", "little"),
+        ("SCORESPAN_SPOOL_MAX_BYTES", str(LEAST_SPOOL_BYTES - 1)),
         ("SCORESPAN_SHUTDOWN_SECONDS", "-1"),
         ("SCORESPAN_RECEIVER_TOKEN", "short"),
         ("SCORESPAN_RECEIVER_TOKEN", f"{TOKEN},short"),
@@ -69,6 +73,17 @@ def test_a_wrong_setting_is_named(settings, variable, value):
     said = refused({**settings, variable: value})
     assert said.startswith(f"Error: {variable}: ")
     assert "TOKEN" not in variable or value not in said
+
+
+def test_the_largest_request_has_room_in_the_least_spool(settings):
+    """The least bound is told where less is given, and documented at the setting."""
+    known = {**settings, "SCORESPAN_SPOOL_MAX_BYTES": "300000000"}
+    least = str(LEAST_SPOOL_BYTES)
+    assert least in refused(known)
+    (bound,) = (one for one in fields(Settings) if one.name == "spool_max_bytes")
+    assert least in bound.metadata["doc"]
+    assert LEAST_SPOOL_BYTES >= 2 * DECOMPRESSED_BYTES
+    assert bound.default >= LEAST_SPOOL_BYTES
 
 
 def test_a_spool_that_cannot_be_one_is_named(settings, tmp_path):

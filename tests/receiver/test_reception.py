@@ -11,7 +11,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from receiver.door import payload_of, request_of
 from running import wait_until
-from scorespan.conversion.otlp import read_otlp
+from scorespan.conversion.otlp import Read, read_otlp
+from scorespan.conversion.span import ScoringSpan
 from scorespan.errors import ReceiverError
 from scorespan.receiver.reception import Reception, Taken
 from scorespan.spool.dead import read_letters
@@ -116,6 +117,18 @@ def test_a_full_spool_may_have_room_later(make_intake, scripted_mart):
     scripted_mart.always = None
     wait_until(lambda: reception.not_ready() is None, "room again")
     reception.take(payload_of("later"), read_otlp)
+
+
+def test_what_never_has_room_is_told_apart(make_intake, caplog):
+    """A sender that comes again with it for ever shows in the log, and others are taken."""
+    reception = Reception(make_intake(spool_max_bytes=1024 * 1024))
+    large = ScoringSpan(request=b"x" * 2**20, trace_id="0" * 32, span_id="0" * 16)
+    error = refused(reception, read=lambda _: Read([large], 0, 0, None))
+    assert (error.status, error.retry_after) == (503, 10)
+    assert "however empty" in error.reason
+    assert "however empty" in caplog.text
+    assert reception.not_ready() is None
+    reception.take(payload_of("small"), read_otlp)
 
 
 def test_a_reception_that_stops_refuses_everything(reception):

@@ -22,7 +22,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from scorespan.errors import SpoolClosedError, SpoolError, SpoolFullError
+from scorespan.errors import (
+    SpoolClosedError,
+    SpoolError,
+    SpoolFullError,
+    SpoolGoneError,
+    SpoolSmallError,
+)
 from scorespan.spool.acks import acks_path
 from scorespan.spool.root import Route, directories, prepare_root
 from scorespan.spool.segment import segments_of
@@ -420,6 +426,21 @@ def test_the_ledger_does_not_fill_the_spool(root: Path):
     spool.close()
 
 
+def test_what_never_has_room_is_told_apart(root: Path):
+    """From what has none now, so that somebody sees that waiting does not help."""
+    spool = open_spool(root, max_bytes=3000)
+    spool.put([b"y" * 2000])
+    for size, small in ((2000, False), (3001, True)):
+        with pytest.raises(SpoolFullError) as caught:
+            spool.put_all([], size)
+        assert isinstance(caught.value, SpoolSmallError) is small
+    spool.close()
+    spool = open_spool(root, max_bytes=2**62)
+    with pytest.raises(SpoolSmallError, match="however empty"):
+        spool.put_all([], 2**60)
+    spool.close()
+
+
 def test_a_directory_that_was_removed_is_seen_and_refused(root: Path):
     """Entries are not written into a file that no other process could ever find."""
     spool = open_spool(root)
@@ -427,7 +448,7 @@ def test_a_directory_that_was_removed_is_seen_and_refused(root: Path):
     spool.put([b"x"])
     assert spool.arrived.wait(10)
     assert spool.gone
-    with pytest.raises(SpoolError, match="removed"):
+    with pytest.raises(SpoolGoneError, match="removed"):
         spool.put([b"y"])
     spool.abandon()
 

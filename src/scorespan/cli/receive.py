@@ -10,6 +10,7 @@ import click
 
 from scorespan.endpoint import Endpoint
 from scorespan.errors import ScorespanError, SettingsError
+from scorespan.receiver.memory import LEAST_SPOOL_BYTES
 from scorespan.settings import Settings, variable_name
 from scorespan.spool.root import default_root, prepare_root
 
@@ -167,4 +168,7 @@ def _check(settings: Settings, exposed: str | None) -> None:
     if settings.receiver_token is None and exposed is not None:
         message = f"{exposed} is not loopback: set it, or give --token-file or --insecure"
         raise SettingsError(_TOKEN, message)
+    if settings.spool_max_bytes < LEAST_SPOOL_BYTES:
+        message = f"must be {LEAST_SPOOL_BYTES} or more for a receiver: one request may need it"
+        raise SettingsError(variable_name("spool_max_bytes"), message)
     prepare_root(settings.spool_dir or default_root())

@@ -18,6 +18,10 @@ WIRE_BYTES = 64 * 1024 * 1024
 """The most bytes of a request as it comes; more is answered with 413."""
 DECOMPRESSED_BYTES = 256 * 1024 * 1024
 """The most bytes of a request after decompression; more is answered with 413."""
+LEAST_SPOOL_BYTES = 2 * DECOMPRESSED_BYTES
+"""The least bound of a receiver's spool: the largest request, and as much again for what entries
+have beside their bodies. In a smaller one such a request never has room, though it is told to come
+again, and its sender may send nothing else meanwhile."""
 
 _BUDGET_BYTES = 256 * 1024 * 1024
 _LARGE_BYTES = 64 * 1024 * 1024

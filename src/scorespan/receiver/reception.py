@@ -28,6 +28,7 @@ from scorespan.errors import (
     SpoolClosedError,
     SpoolError,
     SpoolFullError,
+    SpoolSmallError,
 )
 from scorespan.intake import Intake
 from scorespan.telemetry import RepeatedLog
@@ -114,7 +115,7 @@ class Reception:
         return ReceiverError(503, "the receiver failed", retry_after=FAILING_SECONDS)
 
     def not_ready(self) -> str | None:
-        """Why requests would be refused now; None: ready. Touches no disk."""
+        """Why requests would be refused now; None: ready. See `Intake.not_ready`."""
         return "the receiver is stopping" if self._stopping else self._intake.not_ready()
 
     def stop(self) -> None:
@@ -159,6 +160,8 @@ class Reception:
             raise ReceiverError(
                 503, "the receiver is stopping", retry_after=STOPPING_SECONDS
             ) from error
+        except SpoolSmallError as error:
+            raise self._not_kept("small", error, FULL_SECONDS) from error
         except SpoolFullError as error:
             raise self._not_kept("full", error, FULL_SECONDS) from error
         except SpoolError as error:

@@ -18,13 +18,14 @@ class Bound:
         full_wait: seconds that one may wait for room.
 
     Attributes:
+        most: as given.
         others: bytes that others hold; set by the worker's thread, which looks.
     """
 
     def __init__(self, segments: SegmentLog, most: int, full_wait: float) -> None:
         self.others = 0
         self._segments = segments
-        self._most = most
+        self.most = most
         self._full_wait = full_wait
         self._removed = 0
         self._given_back = native.Condition()
@@ -38,12 +39,12 @@ class Bound:
     @property
     def nearly_reached(self) -> str | None:
         """What the root holds, where it has no room for many entries at once; None: it has."""
-        return None if self.held <= self._most - self._most // _NEARLY_PART else self._said()
+        return None if self.held <= self.most - self.most // _NEARLY_PART else self._said()
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more may come."""
         # As `held` has it: this is on the way of every put.
-        return self.others + self._segments.written - self._removed + size <= self._most
+        return self.others + self._segments.written - self._removed + size <= self.most
 
     def wait_for_room(self, size: int) -> None:
         """Return when so many bytes may come, or nothing more is awaited after `end`.
@@ -80,4 +81,4 @@ class Bound:
         self._ended = True
 
     def _said(self) -> str:
-        return f"the spool holds {self.held} of {self._most} bytes"
+        return f"the spool holds {self.held} of {self.most} bytes"

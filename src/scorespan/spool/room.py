@@ -9,6 +9,7 @@ free: the disk is others', too.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 
@@ -78,6 +79,17 @@ class Room:
         except OSError:
             return True
         return not total or free - size >= floor
+
+    def most(self) -> float:
+        """How many bytes the disk could take at most, were nothing else on it.
+
+        What cannot be asked stops nobody.
+        """
+        try:
+            _, total, floor = self._measured()
+        except OSError:
+            return math.inf
+        return total - floor if total else math.inf
 
     def give_up_ballast(self) -> None:
         """The disk took nothing: take nothing new, and give it the ballast's space."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from scorespan.errors import SpoolFullError
+from scorespan.errors import SpoolFullError, SpoolSmallError
 from scorespan.spool.adoption import Adoption, let_go
 from scorespan.spool.bound import Bound
 from scorespan.spool.files import DISK, Files, Piece
@@ -175,6 +175,7 @@ class Spool:
         Raises:
             SpoolFullError: the bound is reached or the disk is full; nothing was kept.
             SpoolClosedError: after `close`.
+            SpoolGoneError: the directory was removed.
             SpoolError: the file could not be written or synced; nothing was kept for certain.
         """
         if self._room.short:
@@ -193,14 +194,18 @@ class Spool:
         Raises:
             SpoolFullError: the bound is reached or the disk is full; where `size` was wrong or
                 others were faster, parts may have been kept.
+            SpoolSmallError: they never have room for so much.
             SpoolClosedError: after `close`.
+            SpoolGoneError: the directory was removed.
             SpoolError: a file could not be written or synced; parts may have been kept.
         """
         # Another thread looks at the disk once a second: too late for what is large.
         if self._room.short or not self._room.fits(size):
             self._writer.wake.set()
+            self._check_not_small(size)
             raise SpoolFullError(f"the disk is nearly full: no room for {size} bytes more")
         if not self._bound.has_room(size):
+            self._check_not_small(size)
             self._wait_for_room(size)
         self._append_all(parts)
 
@@ -361,6 +366,13 @@ class Spool:
             faults=self._faults,
             files=self._files,
         )
+
+    def _check_not_small(self, size: int) -> None:
+        most = min(self._bound.most, self._room.most())
+        if size > most:
+            raise SpoolSmallError(
+                f"{size} bytes at once have no room, however empty the spool is: it may hold {most}"
+            )
 
     def _wait_for_room(self, size: int) -> None:
         # What is settled in the segment that is being written gives its bytes back only then.
