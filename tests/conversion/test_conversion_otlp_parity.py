@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import enum
+import json
 import logging
 from typing import Any
 
@@ -88,6 +89,10 @@ recorded = st.fixed_dictionaries(
     {},
     optional={name: st.text() | anything for name in ("exception.type", "exception.message", "a")},
 )
+# As a sender has them that counts in UTF-16: a text may be cut within a character.
+cut_texts = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("\ud83d\ude00\udc80")
+).map(lambda text: json.loads(json.dumps(text)))
 spans = st.fixed_dictionaries(
     {
         "attributes": held,
@@ -163,3 +168,28 @@ def test_both_doors_read_the_same(held):
         assert [list(map(type, found)) for found in read.spans] == [
             list(map(type, found)) for found in spans
         ]
+
+
+@fuzz
+@given(
+    held=st.dictionaries(
+        st.sampled_from([attributes.REQUEST, attributes.RESPONSE, attributes.MODEL_NAME]),
+        st.one_of(cut_texts, st.lists(cut_texts, max_size=3)),
+        min_size=2,
+    ),
+    name=cut_texts,
+)
+def test_a_text_that_was_cut_within_a_character_is_the_same(held, name):
+    """JSON can have a lone surrogate, as the SDK can; protobuf cannot."""
+    expected = read_sdk(ended(held, name=name))
+    body = json.loads(as_json(ended({attributes.ID: ""})))
+    span = body["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span["name"] = name
+    span["attributes"] = [{"key": key, "value": _any_value(value)} for key, value in held.items()]
+    assert read_otlp_json(json.dumps(body).encode()) == ([expected], 0, 0, None)
+
+
+def _any_value(value: str | list[str]) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"stringValue": value}
+    return {"arrayValue": {"values": list(map(_any_value, value))}}
