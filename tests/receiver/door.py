@@ -18,7 +18,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from scorespan.intake import Intake
 from scorespan.receiver.access import Access
 from scorespan.receiver.bounds import Bounds
-from scorespan.receiver.connection import ReceiverProtocol
 from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import Memory
 from scorespan.receiver.reception import Reception
@@ -126,12 +125,6 @@ def served(
     certificate: Path | None = None,
 ) -> Iterator[int]:
     """The HTTP door on a free loopback port, in a thread; yields the port."""
-
-    class Protocol(ReceiverProtocol):
-        pass
-
-    if bounds is not None:
-        Protocol.bounds = bounds
     app = create_app(reception, Access(Secret(token) if token else None), memory)
     config = uvicorn.Config(
         app,
@@ -141,7 +134,7 @@ def served(
         access_log=False,
         ssl_certfile=certificate,
     )
-    server = HttpServer(config, Protocol)
+    server = HttpServer(config, bounds or Bounds())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(
             target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True

@@ -14,7 +14,7 @@ from datetime import timedelta
 import pytest
 
 from faults.certificates import Authority
-from receiver.door import Door, payload_of, read_all
+from receiver.door import TOKEN, Door, payload_of, read_all
 from running import wait_until
 from scorespan.receiver.bounds import Bounds
 
@@ -287,13 +287,40 @@ def test_an_answer_that_is_not_read_is_dropped(make_door):
     is_well(door)
 
 
+def sender(door: Door, name: str, **more: bytes) -> socket.socket:
+    """A connection on which a request was taken."""
+    connection = door.connect()
+    connection.sendall(post(name, **more))
+    assert statuses(connection.recv(65536)) == [200]
+    return connection
+
+
+def test_strangers_make_room(make_door):
+    """The oldest without a request that may be sent goes, whatever it did; the senders stay."""
+    door = make_door(bounds=QUICK._replace(head_seconds=LIVENESS), token=TOKEN)
+    shown = {"more": f"authorization: Bearer {TOKEN}\r\n".encode()}
+    there = [sender(door, "a", **shown), sender(door, "b", **shown)]
+    with door.connect() as silent, door.connect() as asking, door.connect() as begun:
+        begun.sendall(LIVE)
+        asking.sendall(LIVE + b"\r\n")
+        assert statuses(asking.recv(65536)) == [200]
+        there.append(sender(door, "c", **shown))
+        assert statuses(read_all(silent)) == [503]
+        there.append(sender(door, "d", **shown))
+        assert statuses(read_all(asking)) == [503]
+        there.append(sender(door, "e", **shown))
+        assert statuses(read_all(begun)) == [503]
+        for number, connection in enumerate(there):
+            with connection:
+                connection.sendall(post(f"{number}", more=shown["more"] + CLOSE))
+                assert statuses(read_all(connection)) == [200]
+    assert door.stored() == set("abcde01234")
+
+
 def test_more_connections_than_there_may_be_are_told_so(make_door):
     """One too many is 503 with a time; there is room again when others end."""
     door = make_door(bounds=QUICK._replace(head_seconds=LIVENESS))
-    held = [door.connect() for _ in range(5)]
-    for connection in held:
-        connection.sendall(LIVE + b"\r\n")
-        assert statuses(connection.recv(65536)) == [200]
+    held = [sender(door, f"{number}") for number in range(5)]
     answer = door.exchange(LIVE + CLOSE + b"\r\n")
     assert statuses(answer) == [503]
     assert b"retry-after: 1\r\n" in answer

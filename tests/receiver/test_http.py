@@ -325,6 +325,7 @@ def test_what_is_cancelled_before_its_turn_holds_nothing(make_intake):
         "method": "POST",
         "path": "/v1/traces",
         "headers": [(b"content-type", PROTOBUF.encode())],
+        "state": {"known": lambda: None},
     }
 
     async def receive():

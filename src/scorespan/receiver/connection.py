@@ -11,12 +11,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from scorespan.receiver.bounds import Bounds
+from scorespan.receiver.entrance import Visit
 from scorespan.receiver.lingering import LingeringTransport
 
 
@@ -28,12 +29,17 @@ class ReceiverProtocol(HttpToolsProtocol):
     """One connection to a receiver; all of it in the thread of its event loop.
 
     While a request is worked on nothing is awaited of the other side, and no deadline runs.
+
+    Args:
+        arguments: those of the class above.
+        bounds: what the other side may take.
+        visit: tells when there are too many connections, and is told when this one is lost.
     """
 
-    bounds: ClassVar[Bounds] = Bounds()
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *arguments: Any, bounds: Bounds, visit: Visit) -> None:
+        super().__init__(*arguments)
+        self.bounds = bounds
+        self._visit = visit
         self._running: RequestResponseCycle | None = None
         self._awaited: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -47,7 +53,8 @@ class ReceiverProtocol(HttpToolsProtocol):
         self._socket = LingeringTransport(cast("asyncio.Transport", transport), self._leave)
         super().connection_made(cast("asyncio.Transport", self._socket))
         self._await(self._give_up_head, self.bounds.head_seconds)
-        if len(self.connections) > self.bounds.connections:
+        self._visit.leave = self._make_room
+        if self._visit.is_one_too_many():
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -55,6 +62,7 @@ class ReceiverProtocol(HttpToolsProtocol):
         self._await(None)
         self._written()
         self._end()
+        self._visit.over()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -227,6 +235,12 @@ class ReceiverProtocol(HttpToolsProtocol):
             line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{again}"
             self._socket.write(f"{line}content-length: 0\r\nconnection: close\r\n\r\n".encode())
         self._socket.close()
+
+    def _make_room(self) -> None:
+        """Close at once, for somebody else."""
+        if not self._socket.is_closing():
+            self._refuse(503)
+        self._socket.abort()
 
     def _close_after_answer(self) -> None:
         """Read nothing more, and answer nothing but what is worked on."""

@@ -36,6 +36,8 @@ def create_app(
         access: who may send; health and readiness are everybody's.
         memory: the budget that requests share.
         threads: how many requests are read or wait for the disk at a time.
+
+    The state of a request has `known`, called when it has shown that it may send.
     """
     return _Door(reception, access, memory, threads)
 
@@ -79,6 +81,7 @@ class _Door:
     async def _traces(self, request: Request) -> Response:
         if not self._access.allows(request.headers.get("authorization")):
             raise ReceiverError(401, "no bearer token that is known here")
+        request.state.known()
         form = format_of(request.headers.get("content-type", ""))
         if form is None:
             raise ReceiverError(415, "the content type is neither protobuf nor JSON")

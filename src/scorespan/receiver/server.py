@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -18,8 +17,12 @@ import uvicorn
 from scorespan.endpoint import Endpoint
 from scorespan.intake import Intake
 from scorespan.receiver.access import Access
+from scorespan.receiver.bounds import Bounds
 from scorespan.receiver.connection import ReceiverProtocol
+from scorespan.receiver.descriptors import grpc_part, http_part, most_descriptors
 from scorespan.receiver.ending import ANSWER_SECONDS, LINGER_SECONDS, Ending, longest_ending
+from scorespan.receiver.entrance import Entrance, Visit
+from scorespan.receiver.grpc import Bounds as GrpcBounds
 from scorespan.receiver.grpc import make_server
 from scorespan.receiver.http import create_app
 from scorespan.receiver.memory import Memory
@@ -86,11 +89,14 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
         reception = Reception(intake)
         reception.report()
         access, memory = Access(settings.receiver_token), Memory()
-        config = _config(create_app(reception, access, memory), doors.http, shared=shared)
+        config = _config(create_app(reception, access, memory), doors.http)
+        http_bounds, grpc_bounds = _bounds()
         with ExitStack() as stack:
-            server = HttpServer(config)
+            server = HttpServer(config, http_bounds)
             if doors.grpc is not None:
-                grpc, port = make_server(reception, access, memory, doors.grpc, shared=shared)
+                grpc, port = make_server(
+                    reception, access, memory, doors.grpc, shared=shared, bounds=grpc_bounds
+                )
                 doors = doors._replace(grpc=replace(doors.grpc, port=port))
                 server.on_closed = lambda: grpc.stop(ANSWER_SECONDS)
                 stack.callback(lambda: grpc.stop(ANSWER_SECONDS).wait(ANSWER_SECONDS))
@@ -111,12 +117,18 @@ def run(  # noqa: PLR0913 - what `serve` makes, a worker is given by its parent
         intake.close()
 
 
-def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
+def _bounds() -> tuple[Bounds, GrpcBounds]:
+    """The bounds of both doors; what this process cannot have open is none of them."""
+    http, grpc, most = Bounds(), GrpcBounds(), most_descriptors()
+    return (
+        http._replace(connections=http_part(http.connections, most)),
+        grpc._replace(connections=grpc_part(grpc.connections, most)),
+    )
+
+
+def _config(app: Any, endpoint: Endpoint) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        # The event loop accepts as many at a time: whoever woke first would have them all, and
-        # senders keep their connections.
-        backlog=1 if shared else socket.SOMAXCONN,
         ws="none",
         ssl_certfile=endpoint.certificate,
         ssl_keyfile=endpoint.certificate_key,
@@ -134,11 +146,9 @@ def _config(app: Any, endpoint: Endpoint, *, shared: bool) -> uvicorn.Config:
 class HttpServer(uvicorn.Server):
     """The HTTP door: says when it listens, leaves signals to the ending, and closes in order."""
 
-    def __init__(
-        self, config: uvicorn.Config, protocol: type[ReceiverProtocol] = ReceiverProtocol
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, bounds: Bounds) -> None:
         super().__init__(config)
-        self._protocol = protocol
+        self._bounds = bounds
         self.on_listening: Callable[[], None] = lambda: None
         self.on_closed: Callable[[], object] = lambda: None
 
@@ -160,30 +170,23 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on sockets that are bound."""
-        config, loop = self.config, asyncio.get_running_loop()
-        patience = self._protocol.bounds.handshake_seconds
-        self.servers = [
-            await loop.create_server(
-                partial(self._protocol, config, self.server_state, {}),
-                sock=listener,
-                backlog=config.backlog,
-                ssl=config.ssl,
-                # uvicorn leaves it at a minute.
-                ssl_handshake_timeout=patience if config.ssl else None,
-            )
-            for listener in sockets or ()
-        ]
+        self._entrance = Entrance(self._bounds, self._welcome, self.config.ssl)
         for listener in sockets or ():
-            listener.listen(socket.SOMAXCONN)  # how many may wait is another matter
+            self._entrance.open(listener)
         self.started = True
         self.on_listening()
+
+    def _welcome(self, visit: Visit) -> ReceiverProtocol:
+        state = {"known": visit.known}
+        return ReceiverProtocol(
+            self.config, self.server_state, state, bounds=self._bounds, visit=visit
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in; answer what is under way; tell what comes on open connections to leave."""
         _logger.info("stopping: requests under way are answered")
         self._close_connections()  # the list is renewed now and then
-        for server in self.servers:
-            server.close()
+        self._entrance.close()
         for listener in sockets or ():
             listener.close()
         self.on_closed()
@@ -196,6 +199,7 @@ class HttpServer(uvicorn.Server):
             connection.transport.abort()
         if late:
             _logger.warning("%d connections were cut off before their answer", len(late))
+        await self._entrance.end()
 
     async def _parted(self, seconds: float) -> None:
         """Wait until no connection is left, at most so long."""
