@@ -313,3 +313,13 @@ def test_what_is_no_request_is_refused():
     for body in (b'{"resourceSpans":[]}', b"hello", request(GOOD)[:-1]):
         with pytest.raises(ConversionError, match="otlp_request: the body is no Export"):
             read_otlp(body)
+
+
+@pytest.mark.parametrize("size", [1, 3 * 1024 * 1024], ids=["small", "large"])
+def test_a_scoring_where_no_span_is_looked_for_is_kept(size):
+    """The scopes of years ago stood elsewhere; what a sender takes for taken must not be gone."""
+    body = field(1, field(1000, field(2, GOOD)) + field(3, b"x" * size))
+    read = read_otlp(body)
+    check_kept(read, body, PROTOBUF)
+    assert (len(read.spans), read.others) == (1, 0)
+    assert read.why == "no spans where OTLP has them"

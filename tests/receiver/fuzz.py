@@ -181,6 +181,13 @@ def deep_json(chance: Chance) -> Case:
     return Case("deep JSON", post(where % deep, JSON), frozenset({200, 400}))
 
 
+def odd_json(chance: Chance) -> Case:
+    """JSON with a text or number that JSON or UTF-8 does not have, where nothing is read."""
+    odd = chance.choice((rb'"\ud83d"', b'"\xff"', b'"a\nb"', b"NaN", b"-1e400", b"9" * 5000))
+    body = b'{"odd":[%b],%b' % (odd, json_of(*some_names(chance))[1:])
+    return Case("odd JSON", post(body, JSON), frozenset({200}))
+
+
 def deep_protobuf(chance: Chance) -> Case:
     """Values within values."""
     value = b""
@@ -388,9 +395,10 @@ def too_large(_: Chance) -> Case:
 
 
 CHEAP: tuple[Kind, ...] = (
-    noise, damaged_protobuf, damaged_protobuf, damaged_json, deep_json, deep_protobuf, other_values,
-    wrong_type, wrong_encoding, damaged_compression, wrong_place, declared_too_large, garbage,
-    damaged_head, damaged_head, conflicting_framing, damaged_chunks, large_head, cut_off, pipeline,
+    noise, damaged_protobuf, damaged_protobuf, damaged_json, odd_json, deep_json, deep_protobuf,
+    other_values, wrong_type, wrong_encoding, damaged_compression, wrong_place, declared_too_large,
+    garbage, damaged_head, damaged_head, conflicting_framing, damaged_chunks, large_head, cut_off,
+    pipeline,
 )  # fmt: skip
 BOMBS: tuple[Kind, ...] = (bomb, bomb_of_members, huge_window)
 DEAR: tuple[Kind, ...] = (many_attributes, many_parts, too_large)
