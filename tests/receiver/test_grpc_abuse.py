@@ -28,6 +28,7 @@ from receiver.grpc_door import (
     SETTINGS,
     TIMEOUT,
     GrpcDoor,
+    channel_to,
     frame,
     frames_from,
     headers,
@@ -139,6 +140,21 @@ def test_a_connection_without_calls_is_closed(make_door):
             if kind == PING and not flags & ACK:
                 connection.sendall(frame(PING, ACK, 0, payload))
     assert_alive(door)
+
+
+def test_a_sender_comes_back_after_a_pause(make_door):
+    """A connection that was closed for want of calls costs its sender nothing, not even an error.
+
+    The channel has no retries of its own: it is told before that it has to make another connection.
+    """
+    door, states = make_door(idle_seconds=0.3), []
+    with channel_to(door.port) as channel:
+        channel.subscribe(states.append)
+        for name in "abc":
+            door.send(payload_of(name), channel=channel)
+            states.clear()
+            wait_until(lambda: grpc.ChannelConnectivity.IDLE in states, "a closed connection")
+    assert door.stored() == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("start", [b"", b"PRI * HT", PREFACE])
