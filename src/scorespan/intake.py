@@ -82,8 +82,7 @@ class Intake:
         given to one here and that nobody else will have.
 
         Raises:
-            SpoolFullError: bound or disk have no room for all of them; `SpoolSmallError`, and never
-                will.
+            SpoolFullError: no room for all of them now; `SpoolSmallError`: never.
             SpoolClosedError: after `close`; no spool is opened again.
             SpoolGoneError: the spool was removed; the next call opens another.
             SpoolError: the disk fails, or the spool cannot be opened.
@@ -100,19 +99,13 @@ class Intake:
             raise
 
     def not_ready(self) -> str | None:
-        """Why `accept_all` would raise now, as far as is known; None: it would not.
-
-        Touches the disk only where the spool was removed: opens another, as a span would.
-        """
-        delivery = self._opening.delivery
-        if delivery is None or self._opening.ended:
+        """Why `accept_all` would raise now, as far as is known; None: it would not."""
+        if self._opening.delivery is None or self._opening.ended:
             return "the spool is not open"
-        if delivery.gone:
-            try:
-                delivery = self._opening.opened_once()
-            except SpoolError as error:
-                return str(error)
-        return delivery.refusal()
+        try:  # where the spool was removed this opens another, as a span would
+            return self._opening.opened_once().refusal()
+        except SpoolError as error:
+            return str(error)
 
     def refuse(self) -> None:
         """Count a scoring of which nothing could be read."""
