@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+import sys
 from dataclasses import fields
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 from examples.live import live_mart
 from faults.certificates import Authority
 from receiver.receiver_process import COMMAND, PROTOBUF, body_of, receiver_process
-from running import clean_environment, started
+from running import clean_environment, run, started
 from scorespan.cli.command import scorespan
 from scorespan.receiver.memory import DECOMPRESSED_BYTES, LEAST_SPOOL_BYTES
 from scorespan.settings import Settings
@@ -266,3 +267,14 @@ def test_what_it_says_to_people(settings):
     assert http.startswith("OTLP/HTTP at http://127.0.0.1:")
     assert grpc.startswith("OTLP/gRPC at 127.0.0.1:")
     assert rest == ""
+
+
+def test_other_commands_load_nothing_of_the_receiver():
+    """Its modules, its libraries and what it sets for them are there when it runs, not before."""
+    code = (
+        "import os, sys, scorespan.cli.command\n"
+        "heavy = ('scorespan.receiver', 'grpc', 'google.protobuf', 'uvicorn')\n"
+        "print([name for name in heavy if name in sys.modules], 'GRPC_VERBOSITY' in os.environ)"
+    )
+    done = run([sys.executable, "-c", code], clean_environment())
+    assert done.stdout.strip() == "[] False"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from scorespan.cli.tls_options import tls_options
 from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 
@@ -28,18 +29,7 @@ from scorespan.errors import SettingsError
     help="Port to listen on; 0 takes any free one.",
 )
 @click.option("--insecure", is_flag=True, help="Allow plain http off loopback.")
-@click.option(
-    "--tls-cert",
-    "certificate",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificate chain, PEM.",
-)
-@click.option(
-    "--tls-key",
-    "certificate_key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Private key of the certificate, PEM.",
-)
+@tls_options
 @click.option(
     "--subscription",
     "subscriptions",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from scorespan.cli.tls_options import tls_options
 from scorespan.endpoint import Endpoint
 from scorespan.errors import ScorespanError, SettingsError
-from scorespan.receiver.memory import LEAST_SPOOL_BYTES
 from scorespan.settings import Settings, variable_name
 from scorespan.spool.root import default_root, prepare_root
 
@@ -35,18 +35,7 @@ _SHORTEST_TOKEN = 16
     help="Port for OTLP/gRPC; 0 takes any free one.",
 )
 @click.option("--no-grpc", is_flag=True, help="OTLP/HTTP only.")
-@click.option(
-    "--tls-cert",
-    "certificate",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Certificate chain, PEM.",
-)
-@click.option(
-    "--tls-key",
-    "certificate_key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Private key of the certificate, PEM.",
-)
+@tls_options
 @click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -164,6 +153,8 @@ def _check(settings: Settings, exposed: str | None) -> None:
     Raises:
         SettingsError: one is missing, or cannot be used.
     """
+    from scorespan.receiver.memory import LEAST_SPOOL_BYTES
+
     settings.check_delivery()
     if settings.receiver_token is None and exposed is not None:
         message = f"{exposed} is not loopback: set it, or give --token-file or --insecure"

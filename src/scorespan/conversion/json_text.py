@@ -72,8 +72,11 @@ def dumped(value: Any) -> bytes:
     """The JSON of a part of a request, to be parsed as the same again."""
     try:
         return orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        pass
+    except orjson.JSONEncodeError:  # a lone surrogate, a large number, or nested deeply
+        return _dumped_odd(value)
+
+
+def _dumped_odd(value: Any) -> bytes:
     try:
         return _ascii(value)
     except RecursionError:

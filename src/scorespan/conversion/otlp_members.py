@@ -68,11 +68,11 @@ def time_of(span: dict[str, Any], member: str) -> int:
     """A time in a member; 0 where there is none."""
     try:
         time = _integer(_member(span, member) or 0)
-        if 0 <= time < _UINT64:
-            return time
     except (ValueError, TypeError, OverflowError):
-        pass
-    raise WrongError(f"{member} is no time in nanoseconds")
+        time = -1
+    if not 0 <= time < _UINT64:
+        raise WrongError(f"{member} is no time in nanoseconds")
+    return time
 
 
 def hex_of(holder: dict[str, Any], member: str) -> str:
