@@ -270,11 +270,11 @@ def test_what_it_says_to_people(settings):
 
 
 def test_other_commands_load_nothing_of_the_receiver():
-    """Its modules, its libraries and what it sets for them are there when it runs, not before."""
+    """Its modules and their libraries are there when it runs, not before."""
     code = (
-        "import os, sys, scorespan.cli.command\n"
+        "import sys, scorespan.cli.command\n"
         "heavy = ('scorespan.receiver', 'grpc', 'google.protobuf', 'uvicorn')\n"
-        "print([name for name in heavy if name in sys.modules], 'GRPC_VERBOSITY' in os.environ)"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = run([sys.executable, "-c", code], clean_environment())
-    assert done.stdout.strip() == "[] False"
+    assert done.stdout.strip() == "[]"
