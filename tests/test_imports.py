@@ -23,6 +23,7 @@ FLOOR = {
     "producer",
     "provider",
     "record",
+    "setting_values",
     "settings",
     "telemetry",
     "threads",
@@ -35,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "testing": set(),
     "scoring": set(),
     "decorator": {"scoring"},
-    "instrumentation": set(),
+    "instrumentation": {"instrumentation", "scoring"},
+    "startup": {"instrumentation", "sdk"},
     "dialects": {"dialects"},
     "conversion.span": set(),
     "conversion.attribute_values": {"conversion.span"},
@@ -238,9 +240,19 @@ def test_a_name_that_is_not_there_says_so():
 def test_importing_scorespan_loads_neither_sdk_nor_sender():
     """The package is light: what delivers is loaded by `configure`."""
     code = (
-        "import sys, scorespan\n"
+        "import sys, scorespan; scorespan.scored\n"
         "heavy = ('scorespan.sdk', 'scorespan.intake', 'opentelemetry.sdk', 'requests', 'orjson')\n"
         "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_scorespan_loads_nothing_of_opentelemetry():
+    """The start-up file imports the package in every process: that must cost next to nothing."""
+    code = (
+        "import sys, scorespan\n"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'opentelemetry'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

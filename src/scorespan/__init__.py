@@ -6,19 +6,19 @@
     ... def predict(rows):
     ...     return [0 for row in rows]
 
-Importing this package needs the OpenTelemetry API alone; the SDK door is loaded by `configure`.
+Importing this package loads nothing but itself; each name loads what it needs: the OpenTelemetry
+API for scorings, the SDK for `configure`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scorespan.decorator import scored
-from scorespan.errors import ScorespanError, SettingsError
-from scorespan.scoring import Scoring, scoring_span
-
 if TYPE_CHECKING:
+    from scorespan.decorator import scored
+    from scorespan.errors import ScorespanError, SettingsError
     from scorespan.record import PayloadRecord
+    from scorespan.scoring import Scoring, scoring_span
     from scorespan.sdk import (
         PayloadSpanExporter,
         ScoringSpanProcessor,
@@ -47,9 +47,14 @@ __all__ = [
 _LAZY = {
     "PayloadRecord": "scorespan.record",
     "PayloadSpanExporter": "scorespan.sdk",
+    "ScorespanError": "scorespan.errors",
+    "Scoring": "scorespan.scoring",
     "ScoringSpanProcessor": "scorespan.sdk",
+    "SettingsError": "scorespan.errors",
     "configure": "scorespan.sdk",
     "flush": "scorespan.sdk",
+    "scored": "scorespan.decorator",
+    "scoring_span": "scorespan.scoring",
     "shutdown": "scorespan.sdk",
 }
 

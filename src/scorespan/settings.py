@@ -7,6 +7,7 @@ README's list is generated from this table.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,11 +15,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from scorespan import setting_values as kind
 from scorespan.errors import SettingsError
 
 PREFIX = "SCORESPAN_"
 _T = TypeVar("_T")
-_LONGEST_TIMEOUT = 3600
+_SCORING_PATHS = (
+    "/score",
+    "/invocations",
+    "/predict",
+    "/predictions/*",
+    "/v1/models/*:predict",
+    "/v2/models/*/infer",
+)
+_AZURE_ADDRESSES = (
+    "*.inference.ml.azure.com/*",
+    "*.services.azureml.net/*",
+    "*.azurecontainer.io/*score",
+    "*.cloudapp.azure.com/*score",
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -49,101 +64,6 @@ class Secret:
         return hash(self._text)
 
 
-def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be empty")
-    return value.strip()
-
-
-def _url(value: str) -> str:
-    value = value.strip().rstrip("/")
-    try:
-        parts = urlsplit(value)
-        whole = value.split() == [value] and parts.hostname and parts.port != 0
-        known = whole and parts.scheme in {"http", "https"}
-    except ValueError:  # brackets that do not close, a port that is no number
-        known = False
-    if not known:
-        raise ValueError("must be an address such as https://mart.example.com")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold credentials; use SCORESPAN_API_KEY or SCORESPAN_USERNAME")
-    if parts.query or parts.fragment:
-        raise ValueError("must not have a query or fragment")
-    return value
-
-
-def _path(value: str) -> Path:
-    try:
-        path = Path(_text(value)).expanduser()
-    except RuntimeError:  # ~somebody who has no home here
-        path = None
-    if path is None or "\0" in value:
-        raise ValueError("must be a path on this machine")
-    return path
-
-
-def _flag(value: str) -> bool:
-    word = value.strip().lower()
-    if word in {"1", "true", "yes", "on"}:
-        return True
-    if word in {"0", "false", "no", "off", ""}:
-        return False
-    raise ValueError("must be 1 or 0")
-
-
-def _count(value: str) -> int:
-    if not value.strip().isdecimal():
-        raise ValueError("must be a whole number, 0 or more")
-    return int(value)
-
-
-def _seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ValueError("must be a number of seconds, 0 or more")
-    return number
-
-
-def _some_seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= _LONGEST_TIMEOUT:
-        raise ValueError(f"must be a number of seconds above 0, at most {_LONGEST_TIMEOUT}")
-    return number
-
-
-def _ascii(value: str) -> str:
-    value = _text(value)
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("must be printable ASCII")
-    return value
-
-
-def _tokens(value: str) -> str:
-    """Tokens that are separated by commas, blanks or lines; in one text, with one blank between."""
-    return _ascii(" ".join(value.replace(",", " ").split()))
-
-
-def _bytes(value: str) -> int:
-    if not value.strip().isdecimal() or int(value) < 1024 * 1024:
-        raise ValueError("must be a number of bytes, 1048576 or more")
-    return int(value)
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.strip() not in allowed:
-            raise ValueError(f"must be one of: {', '.join(allowed)}")
-        return value.strip()
-
-    return parse
-
-
 def _setting(parse: Callable[[str], _T], default: Any, doc: str) -> Any:
     return dataclasses.field(default=default, metadata={"parse": parse, "doc": doc})
 
@@ -155,72 +75,127 @@ class Settings:
     Times are seconds unless the name ends in `_ms`. Secrets are masked in `repr`.
     """
 
-    data_mart_url: str | None = _setting(_url, None, "address of the data mart")
-    data_mart_id: str | None = _setting(_text, None, "id of the data mart")
+    data_mart_url: str | None = _setting(kind.url, None, "address of the data mart")
+    data_mart_id: str | None = _setting(kind.text, None, "id of the data mart")
     data_mart_kind: str | None = _setting(
-        _one_of("scorespan", "openscale"),
+        kind.one_of("scorespan", "openscale"),
         None,
         "`scorespan` or `openscale`; unset: asked once of the data mart",
     )
     api_key: Secret | None = _setting(
-        lambda value: Secret(_text(value)), None, "API key, exchanged for a token"
+        lambda value: Secret(kind.text(value)), None, "API key, exchanged for a token"
     )
-    username: str | None = _setting(_text, None, "user name, with the password instead of a key")
+    username: str | None = _setting(
+        kind.text, None, "user name, with the password instead of a key"
+    )
     password: Secret | None = _setting(
-        lambda value: Secret(_text(value)), None, "password of that user"
+        lambda value: Secret(kind.text(value)), None, "password of that user"
     )
     token: Secret | None = _setting(
-        lambda value: Secret(_ascii(value)), None, "ready-made bearer token, never renewed"
+        lambda value: Secret(kind.ascii_text(value)), None, "ready-made bearer token, never renewed"
     )
     token_url: str | None = _setting(
-        _url, None, "where tokens come from; unset: by the data mart's address"
+        kind.url, None, "where tokens come from; unset: by the data mart's address"
     )
-    api_version: str = _setting(_one_of("v1"), "v1", "version of the data mart's API: `v1`")
-    binding_id: str | None = _setting(_text, None, "service binding of spans that name none")
-    subscription_id: str | None = _setting(_text, None, "subscription of spans that name none")
-    deployment_id: str = _setting(_text, "generic_deployment", "deployment of spans that name none")
+    api_version: str = _setting(kind.one_of("v1"), "v1", "version of the data mart's API: `v1`")
+    binding_id: str | None = _setting(kind.text, None, "service binding of spans that name none")
+    subscription_id: str | None = _setting(kind.text, None, "subscription of spans that name none")
+    deployment_id: str = _setting(
+        kind.text, "generic_deployment", "deployment of spans that name none"
+    )
     spool_dir: Path | None = _setting(
-        _path,
+        kind.path,
         None,
         "spool root; unset: `$XDG_STATE_HOME/scorespan`, else `~/.local/state/scorespan`, "
         "for root `/var/lib/scorespan`",
     )
     spool_max_bytes: int = _setting(
-        _bytes,
+        kind.byte_count,
         4 * 1024**3,
         "bound of the spool, in bytes; for `scorespan receive` 536870912 or more",
     )
     spool_min_free_bytes: int | None = _setting(
-        _count,
+        kind.count,
         None,
         "free space of the disk below which new records are refused; "
         "unset: the smaller of 1 GiB and 5 % of the disk",
     )
     sync: str = _setting(
-        _one_of("written", "durable"),
+        kind.one_of("written", "durable"),
         "written",
         "`written`: a scoring returns when its record is written, which is synced within 50 ms; "
         "`durable`: it returns when the record is synced",
     )
     full_wait_ms: int = _setting(
-        _count, 0, "how long a scoring may wait for room in a full spool, in ms"
+        kind.count, 0, "how long a scoring may wait for room in a full spool, in ms"
     )
     shutdown_seconds: float = _setting(
-        _seconds, 2.0, "how long shutdown drains; the rest stays on disk for the next start"
+        kind.seconds, 2.0, "how long shutdown drains; the rest stays on disk for the next start"
     )
     timeout_seconds: float = _setting(
-        _some_seconds, 30.0, "how long one answer of the mart may take"
+        kind.some_seconds, 30.0, "how long one answer of the mart may take"
     )
     allow_http: bool = _setting(
-        _flag, False, "1: send credentials over plain http to other hosts than this one"
+        kind.flag, False, "1: send credentials over plain http to other hosts than this one"
     )
     receiver_token: Secret | None = _setting(
-        lambda value: Secret(_tokens(value)),
+        lambda value: Secret(kind.tokens(value)),
         None,
         "bearer token that senders to `scorespan receive` must show; of several, with commas "
         "between, any",
     )
-    ca_file: Path | None = _setting(_path, None, "certificates to trust instead of the system's")
+    enable: bool = _setting(
+        kind.flag, False, "1: capture the scorings of this service, whose code says nothing of it"
+    )
+    strict: bool = _setting(
+        kind.flag, False, "1: end the service where its capture cannot be switched on"
+    )
+    export: str = _setting(
+        kind.one_of("mart", "otlp"),
+        "mart",
+        "`mart`: to the data mart; `otlp`: as spans to where the `OTEL_EXPORTER_OTLP_*` variables "
+        "say, such as a Collector",
+    )
+    paths: tuple[str, ...] = _setting(
+        kind.patterns,
+        _SCORING_PATHS,
+        "captured: POST requests to these paths; `*` stands for any text",
+    )
+    client_urls: tuple[str, ...] = _setting(
+        kind.patterns,
+        _AZURE_ADDRESSES,
+        "captured: POST requests from this process to these addresses, without the scheme",
+    )
+    body_max_bytes: int = _setting(
+        kind.count,
+        8 * 1024**2,
+        "captured: bytes of a body that are kept; a longer one keeps its size and a mark",
+    )
+    binary_bodies: str = _setting(
+        kind.one_of("base64", "digest"),
+        "base64",
+        "captured: what is kept of a body that is no text: `base64`, or its SHA-256 as `digest`",
+    )
+    keep_prints: bool = _setting(
+        kind.flag, True, "captured: 0: lines that a scoring prints are not kept with its record"
+    )
+    follow_subscription: bool = _setting(
+        kind.flag,
+        True,
+        "0: go on while the subscription's payload logging is switched off in the data mart",
+    )
+    dialect: str | None = _setting(
+        kind.text, None, "dialect of bodies whose span names none; unset: detected"
+    )
+    feature_names: tuple[str, ...] | None = _setting(
+        kind.names, None, "columns of requests that name none, with commas between"
+    )
+    prediction_fields: tuple[str, ...] | None = _setting(
+        kind.names, None, "columns of responses that name none, with commas between"
+    )
+    ca_file: Path | None = _setting(
+        kind.path, None, "certificates to trust instead of the system's"
+    )
 
     @classmethod
     def load(
@@ -301,6 +276,8 @@ class Settings:
 def _as_text(value: object) -> str:
     if isinstance(value, Secret):
         return value.reveal()
+    if isinstance(value, (list, tuple)):
+        return json.dumps(value) if all(isinstance(part, str) for part in value) else str(value)
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
@@ -323,6 +300,8 @@ def markdown_table() -> str:
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for field in dataclasses.fields(Settings):
         default = "" if field.default is None else f"`{field.default}`"
+        if isinstance(field.default, tuple):
+            default = f"`{','.join(field.default)}`"
         if isinstance(field.default, bool):
             default = f"`{int(field.default)}`"
         lines.append(f"| `{variable_name(field.name)}` | {default} | {field.metadata['doc']} |")

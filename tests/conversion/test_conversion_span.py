@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scorespan.conversion.attribute_values import DETAILS
 from scorespan.conversion.span import OPAQUE_BYTES, ScoringSpan, decode, encode, salvage
 from scorespan.errors import SpoolDamagedError
 
@@ -33,6 +34,10 @@ KINDS = {
     "sequence": st.none() | integer,
     "notes": texts,
     "problems": texts,
+    "details": st.none()
+    | st.dictionaries(
+        st.sampled_from(sorted(DETAILS.values())), text | integer | st.lists(text, max_size=3)
+    ),
 }
 spans = st.builds(
     ScoringSpan, **{name: KINDS.get(name, st.none() | text) for name in ScoringSpan._fields}
@@ -43,8 +48,10 @@ def readable(value):
     """A value as an entry can hold it: lone surrogates as the escapes that name them."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, tuple):
-        return tuple(map(readable, value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(readable, value))
+    if isinstance(value, dict):
+        return {name: readable(item) for name, item in value.items()}
     return value
 
 
@@ -108,9 +115,9 @@ def test_an_entry_of_an_older_version_of_the_library_is_read():
         entry([]) + b"x",
         b"\x02" + entry([])[1:],
         entry({}),
-        entry({str(number): None for number in range(27)}),
+        entry({str(number): None for number in range(28)}),
         entry("text"),
-        entry("x" * 27),
+        entry("x" * 28),
         entry(5),
         entry(None),
         entry(b"[1,"),
@@ -123,7 +130,11 @@ def test_an_entry_of_an_older_version_of_the_library_is_read():
         entry(["", "", "", 0, 0, 1]),
         entry([*ScoringSpan()[2:-1], "not a list"]),
         entry([*ScoringSpan()[2:-1], [1]]),
-        entry([*ScoringSpan()[2:-1], {"a": 1}]),
+        entry([*ScoringSpan()[2:-2], {"a": 1}]),
+        entry([*ScoringSpan()[2:-1], {"a": 1.5}]),
+        entry([*ScoringSpan()[2:-1], {"a": True}]),
+        entry([*ScoringSpan()[2:-1], {"a": [1]}]),
+        entry([*ScoringSpan()[2:-1], {"a": {}}]),
     ],
 )
 def test_bytes_that_are_no_entry_are_refused(damaged):

@@ -54,18 +54,23 @@ class Environment:
 
 
 def environment(
-    name: str, pins: Sequence[str], *, python: str | Path = sys.executable
+    name: str,
+    pins: Sequence[str],
+    *,
+    python: str | Path = sys.executable,
+    wheel: bool = False,
 ) -> Environment:
     """The environment of this name with exactly these pins; made where there is none yet.
 
     Its folder is `.venv-<name>-<hash>`: other pins, or another interpreter, make another one. A
     lock lets parallel test workers make it once. scorespan itself is installed from the working
-    tree, in place, and again where its `pyproject.toml` has changed (entry points live there).
+    tree: in place, and again where its `pyproject.toml` has changed (entry points live there); as
+    a wheel, and again where any source has changed.
     """
     version = _call([python, "-c", "import sys; print(sys.version)"])
     digest = hashlib.sha256("\n".join([version, *sorted(pins)]).encode()).hexdigest()[:12]
     made = Environment(ROOT / f".venv-{name}-{digest}")
-    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    project = _digest([ROOT / "pyproject.toml", *(_sources() if wheel else ())])
     _LOCKS.mkdir(exist_ok=True)
     with (_LOCKS / made.path.name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -76,9 +81,41 @@ def environment(
             _install(made, pins)
             ready.touch()
         if ready.read_text() != project:
-            _install(made, ["--no-deps", "--editable", str(ROOT)])
+            if wheel:
+                _install(made, ["--no-deps", "--force-reinstall", str(built_wheel())])
+            else:
+                _install(made, ["--no-deps", "--editable", str(ROOT)])
             ready.write_text(project)
     return made
+
+
+def built_wheel() -> Path:
+    """The wheel of the working tree as it is now; built once for all that ask."""
+    folder = _LOCKS / f"wheel-{_digest([ROOT / 'pyproject.toml', *_sources()])[:12]}"
+    _LOCKS.mkdir(exist_ok=True)
+    with (_LOCKS / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not list(folder.glob("*.whl")):
+            options = ["--quiet", "--disable-pip-version-check", "--no-deps"]
+            _call([sys.executable, "-m", "pip", "wheel", *options, "-w", folder, ROOT])
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def _sources() -> list[Path]:
+    """What a wheel is made of."""
+    return sorted(
+        path
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _install(made: Environment, what: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 _PLACE = {name: place for place, name in enumerate(ScoringSpan._fields)}
 _OWN_DATA = slice(_PLACE["name"], _PLACE["error_message"] + 1)
 _ID, _NOTES, _PROBLEMS = _PLACE["scoring_id"], _PLACE["notes"], _PLACE["problems"]
+_FEATURE_NAMES, _DETAILS = _PLACE["feature_names"], _PLACE["details"]
 # What `_make` does, in half the time.
 _new = functools.partial(tuple.__new__, ScoringSpan)
 
@@ -35,11 +36,16 @@ _SHARED = {
     attributes.SUBSCRIPTION_ID: _PLACE["subscription_id"],
     attributes.DEPLOYMENT_ID: _PLACE["deployment_id"],
 }
-OF_RESOURCE = {
+_TEXTS_OF_RESOURCE = {
     **_SHARED,
+    attributes.DIALECT: _PLACE["dialect"],
     attributes.SERVICE_NAME: _PLACE["service_name"],
     attributes.SERVICE_INSTANCE_ID: _PLACE["service_instance_id"],
 }
+OF_RESOURCE = frozenset(
+    {*_TEXTS_OF_RESOURCE, attributes.FEATURE_NAMES, attributes.PREDICTION_FIELDS}
+)
+"""What is read of a resource."""
 TEXTS = {
     **_SHARED,
     attributes.REQUEST_CONTENT_TYPE: _PLACE["request_content_type"],
@@ -57,16 +63,39 @@ INTEGERS = {
     attributes.SEQUENCE: _PLACE["sequence"],
 }
 _LISTS = {
-    attributes.FEATURE_NAMES: _PLACE["feature_names"],
+    attributes.FEATURE_NAMES: _FEATURE_NAMES,
     attributes.NOTES: _NOTES,
 }
+_DETAIL_TEXTS = {
+    attributes.REQUEST_ENCODING: "request_encoding",
+    attributes.RESPONSE_ENCODING: "response_encoding",
+    attributes.REQUEST_ID: "request_id",
+    attributes.HOOK: "hook",
+    attributes.STACKTRACE: "stacktrace",
+}
+_DETAIL_INTEGERS = {
+    attributes.REQUEST_SIZE: "request_size",
+    attributes.RESPONSE_SIZE: "response_size",
+    attributes.HTTP_STATUS: "http_status",
+    attributes.RESPONSE_CHUNKS: "response_chunks",
+    attributes.FIRST_BYTE_TIME: "first_byte_time",
+    attributes.DEPENDENCY_COUNT: "dependency_count",
+    attributes.DEPENDENCY_TIME: "dependency_time",
+    attributes.DEPENDENCY_FAILURES: "dependency_failures",
+}
+_DETAIL_LISTS = {
+    attributes.PREDICTION_FIELDS: "prediction_fields",
+    attributes.PRINTS: "prints",
+}
+DETAILS = {**_DETAIL_TEXTS, **_DETAIL_INTEGERS, **_DETAIL_LISTS}
+"""Attributes that few spans have, and their names among `ScoringSpan.details`."""
 
 
 OwnData: TypeAlias = tuple[str, str, str, int, int, bool, str | None, str | None]
 """What a span says outside its attributes, in the order of ScoringSpan's fields: name, trace id,
 span id, start and end in nanoseconds since the epoch, failed, error type, error message."""
 
-NAMES = frozenset({*BODIES, *TEXTS, *INTEGERS, *_LISTS, attributes.PROBLEM})
+NAMES = frozenset({*BODIES, *TEXTS, *INTEGERS, *_LISTS, *DETAILS, attributes.PROBLEM})
 """All attributes that are read."""
 MARKS = frozenset({attributes.REQUEST, attributes.RESPONSE, attributes.ID})
 """A span with one of these is a scoring span."""
@@ -78,9 +107,21 @@ def resource_values(resource: Mapping[str, Any]) -> list[Any]:
     An id that is no string is taken as text: left out, its records would go where the settings say.
     """
     values = list(ScoringSpan())
-    for name, place in OF_RESOURCE.items():
+    for name, place in _TEXTS_OF_RESOURCE.items():
         values[place] = text_of(resource.get(name))
+    values[_FEATURE_NAMES] = _texts_of(resource.get(attributes.FEATURE_NAMES))
+    fields = _texts_of(resource.get(attributes.PREDICTION_FIELDS))
+    if fields is not None:
+        values[_DETAILS] = {_DETAIL_LISTS[attributes.PREDICTION_FIELDS]: list(fields)}
     return values
+
+
+def _texts_of(value: object) -> tuple[str, ...] | None:
+    """A list on a resource, where the environment can only put one text with commas."""
+    held = carried(value)
+    if isinstance(held, str):
+        return tuple(part.strip() for part in held.split(","))
+    return tuple(map(said, held)) if isinstance(held, tuple) else None
 
 
 def scoring_span(found: Mapping[str, Any], own: OwnData, resource: list[Any]) -> ScoringSpan:
@@ -137,6 +178,18 @@ def _fill(values: list[Any], found: Mapping[str, Any]) -> None:
             _rest(name, carried(value), values, problems)
     if problems:
         values[_PROBLEMS] = tuple(problems)
+
+
+def _detail(name: str, value: object) -> tuple[Any, str]:
+    """A detail as it is kept, and what it had to be where it is something else."""
+    if name in _DETAIL_TEXTS:
+        return value, "" if type(value) is str else "a string"
+    if name in _DETAIL_INTEGERS:
+        fits = type(value) is int and -_INT64 <= value < _INT64
+        return value, "" if fits else "an integer of 64 bits"
+    if isinstance(value, tuple) and all(type(item) is str for item in value):
+        return list(value), ""
+    return None, "a list of strings"
 
 
 def nanoseconds(which: str, value: Any, found: dict[str, Any]) -> int:
@@ -213,9 +266,16 @@ def _rest(name: str, value: object, values: list[Any], problems: list[str]) -> N
     """The rare ones: lists of strings, a problem told by the producer, and wrong types."""
     if name in _LISTS:
         if isinstance(value, tuple) and all(type(item) is str for item in value):
-            values[_LISTS[name]] = (*(values[_LISTS[name]] or ()), *value)
+            more = (values[_NOTES] or ()) if name == attributes.NOTES else ()
+            values[_LISTS[name]] = (*more, *value)
             return
         expected = "a list of strings"
+    elif name in DETAILS:
+        detail, expected = _detail(name, value)
+        if not expected:
+            # The resource's are shared by all of its spans.
+            values[_DETAILS] = {**(values[_DETAILS] or {}), DETAILS[name]: detail}
+            return
     elif name in INTEGERS:
         if type(value) is int and -_INT64 <= value < _INT64:
             values[INTEGERS[name]] = value

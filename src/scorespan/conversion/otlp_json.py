@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from scorespan import attributes
 from scorespan.conversion.attribute_values import (
     MARKS,
     NAMES,
@@ -32,7 +33,7 @@ from scorespan.conversion.span import ScoringSpan
 
 _CONTENT_TYPE = "application/json"
 _ERROR = {2, "STATUS_CODE_ERROR"}
-_OF_EXCEPTION = frozenset({"exception.type", "exception.message"})
+_OF_EXCEPTION = frozenset({"exception.type", "exception.message", "exception.stacktrace"})
 
 
 def read_otlp_json(body: bytes) -> Read:
@@ -86,7 +87,7 @@ def _scoring_span(span: dict[str, Any], resource: list[Any]) -> ScoringSpan | No
     found = _attributes(span, NAMES)
     if MARKS.isdisjoint(found):
         return None
-    failed, error_type, error_message = False, None, None
+    failed, error_type, error_message, stacktrace = False, None, None, None
     status = object_of(span.get("status"), "status")
     if status.get("code") in _ERROR:
         failed, error_message = True, string_of(status, "message") or None
@@ -96,6 +97,9 @@ def _scoring_span(span: dict[str, Any], resource: list[Any]) -> ScoringSpan | No
                 recorded = _attributes(event, _OF_EXCEPTION)
                 error_type = text_of(recorded.get("exception.type"))
                 error_message = text_of(recorded.get("exception.message"))
+                stacktrace = text_of(recorded.get("exception.stacktrace"))
+        if stacktrace is not None:
+            found.setdefault(attributes.STACKTRACE, stacktrace)
     start_time, end_time = time_of(span, "startTimeUnixNano"), time_of(span, "endTimeUnixNano")
     own = (
         string_of(span, "name"),

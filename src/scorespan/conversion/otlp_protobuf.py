@@ -53,9 +53,11 @@ _REQUEST, _RESPONSE = BODIES[attributes.REQUEST], BODIES[attributes.RESPONSE]
 _ID = TEXTS[attributes.ID]
 _ERROR = 2
 _Message = TypeVar("_Message")
-_NO_ERROR = (False, None, None)
+_NO_ERROR = (False, None, None, None)
 _RESOURCE_KEYS = {name.encode(): name for name in OF_RESOURCE}
-_EXCEPTION_KEYS = {name.encode(): name for name in ("exception.type", "exception.message")}
+_EXCEPTION_KEYS = {
+    name.encode(): name for name in ("exception.type", "exception.message", "exception.stacktrace")
+}
 
 
 def read_otlp(body: bytes) -> Read:
@@ -169,7 +171,9 @@ def _scoring_span(span: wire.Span, resource: list[Any], seen: Seen) -> ScoringSp
         end_time = nanoseconds("end", end_time, found)
     failed, error_type, error_message = False, None, None
     if span.status:
-        failed, error_type, error_message = _error(span.status, span.events)
+        failed, error_type, error_message, stacktrace = _error(span.status, span.events)
+        if stacktrace is not None:
+            found.setdefault(attributes.STACKTRACE, stacktrace)
     own = (
         span.name.decode("utf-8", "backslashreplace"),
         span.trace_id.hex(),
@@ -183,15 +187,15 @@ def _scoring_span(span: wire.Span, resource: list[Any], seen: Seen) -> ScoringSp
     return filled(values, found, own)
 
 
-def _error(raw: bytes, events: Iterable[bytes]) -> tuple[bool, str | None, str | None]:
-    """What a status and the events say: whether the scoring failed, the error's type and message.
+def _error(raw: bytes, events: Iterable[bytes]) -> tuple[bool, str | None, str | None, str | None]:
+    """What a status and the events say: whether it failed, error type, message and stack trace.
 
     The last exception is the one that ended it.
     """
     status = wire.status(raw)
     if status.code != _ERROR:
         return _NO_ERROR
-    error_type: str | None = None
+    error_type = stacktrace = None
     error_message = status.message.decode("utf-8", "backslashreplace") or None
     for each in events:
         event = _parsed(wire.event, each)
@@ -199,7 +203,8 @@ def _error(raw: bytes, events: Iterable[bytes]) -> tuple[bool, str | None, str |
             recorded = attributes_named(event.attributes, _EXCEPTION_KEYS)
             error_type = text_of(recorded.get("exception.type"))
             error_message = text_of(recorded.get("exception.message"))
-    return True, error_type, error_message
+            stacktrace = text_of(recorded.get("exception.stacktrace"))
+    return True, error_type, error_message, stacktrace
 
 
 def _resource(parts: Iterable[bytes]) -> tuple[list[Any], str | None]:

@@ -42,7 +42,7 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
     if not (attributes.REQUEST in found or attributes.RESPONSE in found or attributes.ID in found):
         return None
     context = span.context
-    error_type = error_message = None
+    error_type = error_message = stacktrace = None
     status = span.status
     failed = status.status_code is _ERROR
     if failed:
@@ -52,6 +52,9 @@ def read_sdk(span: ReadableSpan) -> ScoringSpan | None:
                 recorded = event.attributes or _NOTHING
                 error_type = text_of(recorded.get("exception.type"))
                 error_message = text_of(recorded.get("exception.message"))
+                stacktrace = text_of(recorded.get("exception.stacktrace"))
+        if stacktrace is not None:
+            found.setdefault(attributes.STACKTRACE, stacktrace)
     start, end = span.start_time, span.end_time
     if type(start) is not int or type(end) is not int or not 0 <= start < _INT64 > end >= 0:
         start, end = nanoseconds("start", start, found), nanoseconds("end", end, found)

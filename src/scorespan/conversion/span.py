@@ -72,6 +72,9 @@ class ScoringSpan(NamedTuple):
     service_instance_id: str | None = None
     notes: tuple[str, ...] | None = None
     problems: tuple[str, ...] | None = None
+    details: dict[str, Any] | None = None
+    """What few spans say, by the names of `attribute_values.DETAILS`: texts, whole numbers, lists
+    of texts. They share a place, so that the entries of all others are no longer for it."""
 
     @property
     def key(self) -> str:
@@ -101,6 +104,7 @@ _KINDS: dict[str, Any] = {
     "feature_names": (tuple, _NONE),
     "notes": (tuple, _NONE),
     "problems": (tuple, _NONE),
+    "details": (dict, _NONE),
 }
 _META_KINDS: list[Any] = [_KINDS.get(name, (str, _NONE)) for name in ScoringSpan._fields[_BODIES:]]
 
@@ -171,11 +175,13 @@ def encode(
 
 
 def escape_surrogates(value: Any) -> Any:
-    """Texts, and what a tuple or list holds of them, in a form that has UTF-8."""
+    """Texts, and what a tuple, list or dict holds of them, in a form that has UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, (tuple, list)):
         return [escape_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {name: escape_surrogates(item) for name, item in value.items()}
     return value
 
 
@@ -204,7 +210,7 @@ def decode(entry: bytes) -> ScoringSpan:
         kinds = tuple(map(type, meta))
         if kinds != _plain_kinds:
             _check(meta)
-            if list not in kinds:
+            if list not in kinds and dict not in kinds:
                 _plain_kinds = kinds
     except (struct.error, ValueError, TypeError) as error:
         raise SpoolDamagedError(f"the entry cannot be read: {error}") from error
@@ -233,6 +239,8 @@ def salvage(damaged: bytes) -> ScoringSpan:
             value, position = _JSON.raw_decode(text, position)
             if place in _LISTS and value is not None:
                 value = _texts(value)
+            elif type(value) is dict:
+                _check_details(value)
         except (ValueError, TypeError, RecursionError):
             break
         # In JSON true is no number, in Python it is one.
@@ -254,6 +262,15 @@ def _check(meta: list[Any]) -> None:
             meta[place] = _texts(meta[place])
     if not all(map(isinstance, meta, _META_KINDS)):
         raise SpoolDamagedError("a field of the entry has the wrong type")
+    _check_details(meta[-1] or {})
+
+
+def _check_details(details: dict[str, Any]) -> None:
+    for value in details.values():
+        if type(value) is list:
+            _texts(value)
+        elif type(value) not in {str, int}:
+            raise TypeError("a detail has the wrong type")
 
 
 def _texts(value: list[Any]) -> tuple[str, ...]:
