@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo collector test node lint bench soak format readme clean
+.PHONY: demo collector test node servers lint bench soak format readme clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -30,6 +30,9 @@ collector: $(VENV)/.dev  ## the Collector that the tests run: built once, in min
 
 node: $(VENV)/.dev  ## the packages of the Node.js service that the tests run
 	PYTHONPATH=tests $(BIN)/python -m collector.packages
+
+servers: $(VENV)/.dev  ## every server that capture covers, each in an environment of its own, and the table
+	SCORESPAN_SERVERS=all $(BIN)/python -m pytest -n 2 tests/servers
 
 lint: $(VENV)/.dev  ## style, types
 	$(BIN)/ruff check .
