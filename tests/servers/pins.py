@@ -14,4 +14,24 @@ PINS: dict[str, tuple[str, ...]] = {
         "opentelemetry-api==1.33.0",
         "opentelemetry-sdk==1.33.0",
     ),
+    "sagemaker": (
+        *CORE,
+        *OPENTELEMETRY,
+        "multi-model-server==1.1.11",
+        "sagemaker-inference==1.10.1",
+        "setuptools==80.9.0",  # the newest with pkg_resources, which the toolkit imports
+    ),
+    # All of these are small: one environment is made sooner than one for each.
+    "small": (
+        *CORE,
+        *OPENTELEMETRY,
+        "fastapi==0.165.0",
+        "flask==3.1.3",
+        "gevent==26.9.0",
+        "gunicorn==27.0.1",
+        "hypercorn==0.18.0",
+        "opentelemetry-exporter-otlp-proto-http==1.45.2",
+        "uvicorn==0.54.0",
+        "waitress==3.0.2",
+    ),
 }
