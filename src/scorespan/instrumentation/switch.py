@@ -1,0 +1,116 @@
+"""The switch: whether this process captures scorings, and with which settings.
+
+The hooks ask it for each scoring. It makes the private provider when the first one comes, not
+before: since the service was imported the process may have forked, or gevent patched it.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from scorespan.settings import Settings
+
+_settings: Settings | None = None
+_undecided = False
+_deciding = False
+_check: Callable[[], None] | None = None
+_installed: tuple[Settings, Callable[[], object]] | None = None
+_drain: Callable[[], object] | None = None
+_locks: dict[str, Any] = {}
+
+
+def ask_first(check: Callable[[], None]) -> None:
+    """Have `check` called by the first `ready`, unless something is installed before.
+
+    It installs what it finds, or nothing.
+    """
+    global _check, _undecided  # noqa: PLW0603 - the switch of the process is what this module is
+    _check = check
+    _undecided = True
+
+
+def install(
+    settings: Settings, configure: Callable[[], object], drain: Callable[[], object]
+) -> None:
+    """Switch capture on, from the first `ready` of the process on.
+
+    Args:
+        settings: what `ready` answers then.
+        configure: makes the private provider; called once, by the first `ready`. Where it raises
+            an `Exception`, capture is off.
+        drain: delivers what was scored, bounded in time.
+    """
+    global _check, _settings, _installed, _drain, _undecided  # noqa: PLW0603 - see ask_first
+    _check = None
+    _settings = None
+    _installed = settings, configure
+    _drain = drain
+    _undecided = True
+
+
+def off() -> None:
+    """Switch capture off; scorings that run are recorded still."""
+    global _check, _settings, _installed, _undecided  # noqa: PLW0603 - see ask_first
+    _check = _settings = _installed = None
+    _undecided = False
+
+
+def is_on() -> bool:
+    """Whether capture is on as far as is known, without making anything."""
+    return _undecided or _settings is not None
+
+
+def ready() -> Settings | None:
+    """The settings of the capture; None where it is off. Raises nothing, from any thread.
+
+    The first call in a process makes the private provider; while it does, other threads wait for
+    it, as a scoring that goes by now would be missing. Later calls read one variable.
+    """
+    return _decided() if _undecided else _settings
+
+
+def drain() -> None:
+    """Deliver what was scored, for `shutdown_seconds` at most. The rest stays on disk."""
+    if _settings is not None and _drain is not None:
+        try:
+            _drain()
+        except Exception:  # noqa: BLE001 - a service that ends must end; the records are kept
+            return
+
+
+def _decided() -> Settings | None:
+    global _deciding, _installed, _settings, _check, _undecided  # noqa: PLW0603 - see ask_first
+    from scorespan.threads import native  # noqa: PLC0415 - most processes never come here
+
+    with _locks.setdefault("deciding", native.RLock()):
+        if _deciding:  # a greenlet or a signal handler of the thread that does
+            return None
+        _deciding = True
+        try:
+            if _check is not None:
+                check, _check = _check, None
+                check()
+            if _installed is not None:
+                (settings, configure), _installed = _installed, None
+                configure()
+                _settings = settings
+        except Exception:  # noqa: BLE001, S110 - the caller of both has said what is wrong
+            pass
+        finally:
+            _undecided = _deciding = False
+        return _settings
+
+
+def _forget_locks() -> None:
+    """In a forked child: the thread that held one is the parent's."""
+    global _deciding  # noqa: PLW0603 - see ask_first
+    _locks.clear()
+    _deciding = False
+
+
+os.register_at_fork(after_in_child=_forget_locks)
