@@ -1,0 +1,263 @@
+"""The exchange: one request and its answer, as a hook sees them pass, until they are a span.
+
+The span is made when the exchange ends, with the times that were taken meanwhile. It is never
+current: spans of the application keep their own parents. Its parent is the span that was active
+when the request came, else the one that the request names, else one that the service itself had
+made by the time it answered. Whether any of them is sampled does not matter.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
+from http import HTTPStatus
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from scorespan import attributes, producer, provider
+from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
+from scorespan.instrumentation.guard import failed, guarded
+from scorespan.settings import Settings
+from scorespan.telemetry import said
+
+NAME = "scoring"
+REQUEST_IDS = (
+    "x-request-id",
+    "x-ms-client-request-id",
+    "x-ms-request-id",
+    "x-bentoml-request-id",
+    "x-amzn-sagemaker-inference-id",
+)
+"""Headers with an id of the call; the first that is there counts."""
+DEPLOYMENT = "azureml-model-deployment"
+PARENT, STATE = "traceparent", "tracestate"
+_GUARDED = "exchange"
+_NO_PARENT = Context()
+_propagator = TraceContextTextMapPropagator()
+
+
+class Exchange:
+    """One request and its answer; one thread or task at a time. No method raises.
+
+    The response time begins here.
+
+    Attributes:
+        hook: which hook saw it. A more specific one that runs inside takes the exchange over: it
+            sets this, and adds what it knows.
+        request: the bytes that the service read.
+        response: the bytes that it answered.
+        ended: whether it is over; then nothing more is kept of it.
+
+    Args:
+        hook: name of the hook.
+        settings: those of the process.
+        headers: of the request, by their names in lower case.
+    """
+
+    __slots__ = (
+        "__weakref__", "_calls", "_failure", "_notes", "_parent", "_prints", "_prints_room",
+        "_started", "_status", "_stopped", "_told_time", "_values", "_wall_start", "ended", "hook",
+        "request", "response",
+    )  # fmt: skip
+
+    def __init__(self, hook: str, settings: Settings, headers: Mapping[str, str]) -> None:
+        self._wall_start = time.time_ns()
+        self._started = time.perf_counter_ns()
+        self.hook = hook
+        limit, digest = settings.body_max_bytes, settings.binary_bodies == "digest"
+        self.request = KeptBody(limit, digest=digest)
+        self.response = KeptBody(limit, digest=digest)
+        self.ended = False
+        self._stopped: int | None = None
+        self._told_time: int | None = None
+        self._status: int | None = None
+        self._failure: tuple[str, str, str | None] | None = None
+        self._parent: Context | None = None
+        self._values: dict[str, Any] = {}
+        self._notes: list[str] = []
+        self._prints: list[str] = []
+        self._prints_room = limit if settings.keep_prints else -1
+        self._calls: list[int] = []
+        self._read(headers)
+
+    @guarded(_GUARDED)
+    def _read(self, headers: Mapping[str, str]) -> None:
+        self._look_for_parent()
+        if self._parent is None and (parent := headers.get(PARENT)):
+            carrier = {PARENT: parent, STATE: headers.get(STATE) or ""}
+            context = _propagator.extract(carrier, _NO_PARENT)
+            if trace.get_current_span(context).get_span_context().is_valid:
+                self._parent = context
+        for name in REQUEST_IDS:
+            if given := headers.get(name):
+                self._values[attributes.REQUEST_ID] = given
+                break
+        if deployment := headers.get(DEPLOYMENT):
+            self._values[attributes.DEPLOYMENT_ID] = deployment
+
+    def _look_for_parent(self) -> None:
+        span = trace.get_current_span()
+        if span is not trace.INVALID_SPAN and span.get_span_context().is_valid:
+            parent = trace.NonRecordingSpan(span.get_span_context())
+            self._parent = trace.set_span_in_context(parent, _NO_PARENT)
+
+    def set(self, name: str, value: object) -> None:
+        """Set an attribute of the span; it wins over what the exchange finds itself.
+
+        Args:
+            name: one of those in `attributes`.
+            value: a value that OpenTelemetry can carry.
+        """
+        self._values[name] = value
+
+    def tell(self, note: str) -> None:
+        """Add a note to the record; the same one is told once."""
+        if note not in self._notes:
+            self._notes.append(note)
+
+    def add_print(self, line: str) -> None:
+        """Keep a printed line, while there is room: as much as for a body."""
+        if self._prints_room < 0:
+            return
+        if len(line) > self._prints_room:
+            self.tell("prints: there was no room for all lines")
+            return
+        self._prints_room -= len(line)
+        self._prints.append(line)
+
+    def add_dependency(self, elapsed_ns: int, *, failed: bool) -> None:
+        """Count a call that went out during the scoring; from any thread."""
+        self._calls.append(~elapsed_ns if failed else elapsed_ns)
+
+    @guarded(_GUARDED)
+    def answered(self, status: int) -> None:
+        """The status of the answer; 400 and above makes it a failed scoring.
+
+        To be called in the context of the service, which may have a span by now.
+        """
+        self._status = status
+        if self._parent is None:
+            self._look_for_parent()
+
+    @guarded(_GUARDED)
+    def fail(self, error: BaseException) -> None:
+        """The scoring failed with this; type, message and traceback are kept, not the error."""
+        kind = type(error)
+        name = kind.__qualname__
+        if kind.__module__ != "builtins":
+            name = f"{kind.__module__}.{name}"
+        self._failure = name, said(error), None
+        lines = traceback.format_exception(kind, error, error.__traceback__)
+        self._failure = name, said(error), "".join(lines)
+
+    def fail_as(self, kind: str, text: str) -> None:
+        """The scoring failed, and no exception says how."""
+        self._failure = kind, text, None
+
+    def stop(self, elapsed_ns: int | None = None) -> None:
+        """The response time ends here, or is this. One that was given stays."""
+        if elapsed_ns is None:
+            self._stopped = time.perf_counter_ns()
+        else:
+            self._told_time = elapsed_ns
+
+    @property
+    def elapsed_ns(self) -> int:
+        """Nanoseconds since the request came."""
+        return time.perf_counter_ns() - self._started
+
+    def drop(self) -> None:
+        """Nothing of it is recorded."""
+        self.ended = True
+        self._let_go()
+
+    @guarded(_GUARDED)
+    def end(self) -> None:
+        """Make, number and end the span: it is in the spool when this returns. Idempotent."""
+        if self.ended:
+            return
+        self.ended = True
+        try:
+            self._make_span()
+        finally:
+            self._let_go()
+
+    def _make_span(self) -> None:
+        elapsed = self._told_time
+        if elapsed is None:
+            elapsed = (self._stopped or time.perf_counter_ns()) - self._started
+        tracer, numbered, *_ = provider.slot()
+        start = self._wall_start
+        span = tracer.start_span(NAME, self._parent or _NO_PARENT, start_time=start)
+        if not span.is_recording():
+            return
+        values = self._attributes()
+        if numbered:
+            values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = (
+                producer.current().next_number()
+            )
+        span.set_attributes(values)
+        failure = self._failure
+        if failure is not None:
+            kind, text, stacktrace = failure
+            known = {"exception.type": kind, "exception.message": text}
+            if stacktrace is not None:
+                known["exception.stacktrace"] = stacktrace
+            span.add_event("exception", known)
+            span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"))
+        span.end(start + elapsed)
+
+    def _attributes(self) -> dict[str, Any]:
+        """Everything that the span says, by the names of `attributes`."""
+        status = self._status
+        if status is not None and status >= 400 and self._failure is None:
+            self._failure = f"HTTP {status}", _reason(status), None
+        values: dict[str, Any] = {attributes.HOOK: self.hook}
+        notes = self._notes
+        self._put(self.request, REQUEST, values)
+        if self._failure is None or self.response.size:
+            self._put(self.response, RESPONSE, values)
+        if status is not None:
+            values[attributes.HTTP_STATUS] = status
+        if self._prints:
+            values[attributes.PRINTS] = self._prints
+        if calls := self._calls:
+            took = sum(~call if call < 0 else call for call in calls)
+            values[attributes.DEPENDENCY_COUNT] = len(calls)
+            values[attributes.DEPENDENCY_TIME] = (took + 500_000) // 1_000_000
+            values[attributes.DEPENDENCY_FAILURES] = sum(call < 0 for call in calls)
+        if notes:
+            values[attributes.NOTES] = notes
+        values.update(self._values)
+        return values
+
+    def _put(self, body: KeptBody, names: Names, values: dict[str, Any]) -> None:
+        try:
+            body.put_into(values, self._notes, names)
+        except Exception as error:  # noqa: BLE001 - such as no memory for a large one
+            failed(_GUARDED, error)
+            self._values[attributes.PROBLEM] = f"{names.text}: {type(error).__name__} in capture"
+            values.setdefault(names.text, "")
+
+    def _let_go(self) -> None:
+        """Drop the bodies: a context that outlives the exchange may hold it for long."""
+        self.request, self.response = KeptBody(0), KeptBody(0)
+        self._values, self._notes, self._prints, self._calls = {}, [], [], []
+        self._prints_room = -1
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+running: ContextVar[Exchange | None] = ContextVar("scorespan_exchange", default=None)
+"""The exchange of this context; it may have ended, where the context outlives it."""

@@ -1,0 +1,55 @@
+"""Scoring paths: which requests are scorings, and which model a path names."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import NamedTuple
+
+# Whatever a pattern says: somebody asks for these every few seconds, or reads them.
+_NEVER = re.compile(
+    r"/(?:ping|metrics|swagger\.json|openapi\.json|docs(?:/.*)?"
+    r"|(?:health|ready|live)[^/]*|(?:health|ready|live)/.*|v2/health/.*)/?",
+    re.DOTALL,
+)
+_MODEL = re.compile(
+    r"/v[12]/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[^/:]+))?(?::predict|/infer)/?\Z"
+    r"|/predictions/(?P<served>[^/]+)(?:/(?P<served_version>[^/]+))?/?\Z"
+)
+
+
+class ScoringPath(NamedTuple):
+    """A path that scores, and the model that it names, if it does."""
+
+    model: str | None = None
+    version: str | None = None
+
+
+@functools.lru_cache(maxsize=128)
+def scoring_path(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath | None:
+    """What a path says; None where it is no scoring.
+
+    Args:
+        path: of the request, as the client sent it, without the query.
+        root: what the application is mounted at, with which the path begins; a pattern may be that
+            of the whole path, or of the path within the application.
+        patterns: `*` stands for any text; a slash at the end of the path does not count.
+    """
+    inner = path.removeprefix(root) if root else path
+    if _NEVER.fullmatch(path) or _NEVER.fullmatch(inner):
+        return None
+    pattern = _compiled(patterns)
+    if not pattern.fullmatch(path) and not pattern.fullmatch(inner):
+        return None
+    found = _MODEL.search(path)
+    if found is None:
+        return ScoringPath()
+    return ScoringPath(
+        found["model"] or found["served"], found["version"] or found["served_version"]
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    texts = (".*".join(map(re.escape, pattern.split("*"))) for pattern in patterns)
+    return re.compile(f"(?:{'|'.join(texts)})/?" if patterns else r"(?!)", re.DOTALL)
