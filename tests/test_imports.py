@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "scoring": set(),
     "decorator": {"scoring"},
     "instrumentation": {"instrumentation", "scoring"},
+    "instrumentation.instrumentor": {"instrumentation", "startup"},
     "startup": {"instrumentation", "sdk"},
     "dialects": {"dialects"},
     "conversion.span": set(),

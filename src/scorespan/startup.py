@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     from scorespan.settings import Settings
 
 SERVERS = {
-    "azureml_inference_server_http.print_log_hook": "scorespan.instrumentation.azureml_prints",
+    "azureml_inference_server_http.print_log_hook": (
+        "scorespan.instrumentation.azureml:instrument_prints"
+    ),
     "azureml_inference_server_http.server.user_script": "scorespan.instrumentation.azureml",
     "flask.app": "scorespan.instrumentation.flask",
     "sagemaker_inference.transformer": "scorespan.instrumentation.sagemaker",
     "starlette.applications": "scorespan.instrumentation.starlette",
     "uvicorn.server": "scorespan.instrumentation.uvicorn",
 }
-"""Modules that a scoring service imports, and ours that instruments each."""
+"""Modules that a scoring service imports, and ours that instruments each.
+
+Where no function is named after it, it is `instrument`.
+"""
 
 CLIENTS = {
     "botocore.client": "scorespan.instrumentation.botocore",
@@ -105,11 +110,12 @@ def _client(ours: str) -> Callable[[ModuleType], None]:
 
 
 def _instrument(ours: str, module: ModuleType) -> None:
+    name, _, function = ours.partition(":")
     try:
-        instrumentation: Any = __import__(ours, fromlist=["instrument"])
-        instrumentation.instrument(module)
+        instrumentation: Any = __import__(name, fromlist=[function])
+        getattr(instrumentation, function or "instrument")(module)
     except Exception as error:  # noqa: BLE001 - the service must start whatever is wrong with us
-        if not isinstance(error, ModuleNotFoundError) or error.name != ours:
+        if not isinstance(error, ModuleNotFoundError) or error.name != name:
             _say(f"{module.__name__} is not captured: {type(error).__name__}: {error}")
 
 

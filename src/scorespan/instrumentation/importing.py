@@ -33,7 +33,7 @@ def after_import(name: str, call: Hook) -> None:
     if _watcher not in sys.meta_path:
         sys.meta_path.insert(0, _watcher)
     module = sys.modules.get(name)
-    if _is_whole(module):
+    if module is not None and _is_whole(module):
         _call(call, module)
     else:
         _unseen.add(name)
@@ -63,7 +63,8 @@ class _Watcher:
         finally:
             self._asking.discard(asking)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader)
+            wrapped: Any = _Loader(spec.loader)
+            spec.loader = wrapped
         return spec
 
     def _find_after(
@@ -111,15 +112,13 @@ def _look() -> None:
     """Call the hooks of modules that were imported past the watcher."""
     for name in tuple(_unseen):
         module = sys.modules.get(name)
-        if _is_whole(module):
+        if module is not None and _is_whole(module):
             _call_all(name, module)
 
 
-def _is_whole(module: ModuleType | None) -> bool:
+def _is_whole(module: ModuleType) -> bool:
     # Of another type is one that is loaded when it is used first: looking into it would load it.
-    if module is None or type(module) is not type(sys):
-        return False
-    return not getattr(module.__spec__, "_initializing", False)
+    return type(module) is type(sys) and not getattr(module.__spec__, "_initializing", False)
 
 
 def _call_all(name: str, module: ModuleType) -> None:
