@@ -7,21 +7,29 @@ SDK is configured.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import trace
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
 
 INSTRUMENTATION_NAME = "scorespan"
 
 
 class Slot(NamedTuple):
-    """The tracer, and whether its spans are to bring a producer's number with them.
+    """What scorings are recorded with.
 
-    They are not where the door that they end at gives it, with the write.
+    Attributes:
+        tracer: their spans come from it.
+        numbered: whether the spans are to bring a producer's number with them. They are not where
+            the door that they end at gives it, with the write.
+        logger: lines that model code prints become its log records; None: they become none.
     """
 
     tracer: trace.Tracer
     numbered: bool = True
+    logger: Logger | None = None
 
 
 _global = Slot(trace.get_tracer(INSTRUMENTATION_NAME))
@@ -33,7 +41,9 @@ def slot() -> Slot:
     return _installed
 
 
-def install(tracer: trace.Tracer | None, *, numbered: bool = True) -> None:
+def install(
+    tracer: trace.Tracer | None, *, numbered: bool = True, logger: Logger | None = None
+) -> None:
     """Fill the slot, or empty it with None."""
     global _installed  # noqa: PLW0603 - the slot is the one piece of state of this module
-    _installed = _global if tracer is None else Slot(tracer, numbered)
+    _installed = _global if tracer is None else Slot(tracer, numbered, logger)

@@ -47,7 +47,7 @@ class Scoring:
         self._started = 0
         self._wall_start = time.time_ns()
         try:
-            tracer, self._numbered = provider.slot()
+            tracer, self._numbered, _ = provider.slot()
             self._span = tracer.start_span(_NAME, start_time=self._wall_start)
         except Exception as error:  # noqa: BLE001 - a sampler or processor of the application failed
             _log.warning("start", "a scoring was not recorded: %s", type(error).__name__)

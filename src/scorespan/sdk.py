@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 from opentelemetry import context as context_api
+from opentelemetry._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import (
     ReadableSpan,
@@ -165,7 +166,12 @@ _lock = native.Lock()
 _configured: _Configuration | None = None
 
 
-def configure(*, exporter: SpanExporter | None = None, **settings: object) -> None:
+def configure(
+    *,
+    exporter: SpanExporter | None = None,
+    logger_provider: LoggerProvider | None = None,
+    **settings: object,
+) -> None:
     """Switch payload logging on for this process.
 
     Scoring spans then come from a private provider: every one is recorded, whole, whatever
@@ -174,6 +180,9 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
     Args:
         exporter: send the scoring spans there instead of to a data mart, for example
             `OTLPSpanExporter(...)` to a Collector. It takes no settings beside it.
+        logger_provider: lines that a captured service prints while it scores become log records of
+            its, too, in the trace context of the scoring. They may hold bodies: no other provider
+            gets them, the global one neither.
         settings: keyword arguments named like the settings of the README; they win over the
             environment's `SCORESPAN_*` variables.
 
@@ -210,7 +219,9 @@ def configure(*, exporter: SpanExporter | None = None, **settings: object) -> No
         # Before the former one drains: in between a scoring would go to the global provider.
         tracer = tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME)
         # The intake numbers when it writes; an exporter sends the spans to where nobody does.
-        provider.install(tracer, numbered=intake is None)
+        name = provider.INSTRUMENTATION_NAME
+        logger = None if logger_provider is None else logger_provider.get_logger(name)
+        provider.install(tracer, numbered=intake is None, logger=logger)
     if former is not None:
         former.provider.shutdown()
 

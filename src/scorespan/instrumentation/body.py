@@ -115,6 +115,11 @@ class KeptBody:
         self.encoding: str | None = None
         self.expected: int | None = None
 
+    @property
+    def kept(self) -> bytes:
+        """The bytes that are kept."""
+        return bytes(self._kept)
+
     def add(self, part: bytes | bytearray | memoryview) -> None:
         """Keep a part, as far as there is room; the caller may change its bytes afterwards.
 

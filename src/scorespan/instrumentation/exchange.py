@@ -23,6 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from scorespan import attributes, producer, provider
 from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
 from scorespan.instrumentation.guard import failed, guarded
+from scorespan.instrumentation.printed import Printed
 from scorespan.settings import Settings
 from scorespan.telemetry import said
 
@@ -61,7 +62,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_calls", "_failure", "_notes", "_parent", "_prints", "_prints_room",
+        "__weakref__", "_calls", "_failure", "_keep_prints", "_notes", "_parent", "_printed",
         "_started", "_status", "_stopped", "_told_time", "_values", "_wall_start", "ended", "hook",
         "request", "response",
     )  # fmt: skip
@@ -81,8 +82,8 @@ class Exchange:
         self._parent: Context | None = None
         self._values: dict[str, Any] = {}
         self._notes: list[str] = []
-        self._prints: list[str] = []
-        self._prints_room = limit if settings.keep_prints else -1
+        self._printed = Printed(limit)
+        self._keep_prints = settings.keep_prints
         self._calls: list[int] = []
         self._read(headers)
 
@@ -121,15 +122,17 @@ class Exchange:
         if note not in self._notes:
             self._notes.append(note)
 
-    def add_print(self, line: str) -> None:
-        """Keep a printed line, while there is room: as much as for a body."""
-        if self._prints_room < 0:
-            return
-        if len(line) > self._prints_room:
-            self.tell("prints: there was no room for all lines")
-            return
-        self._prints_room -= len(line)
-        self._prints.append(line)
+    @guarded(_GUARDED)
+    def add_print(self, line: str, *, ended: bool = True) -> None:
+        """Keep a printed line, while there is room: as much as for a body.
+
+        To be called while it is printed: it is seen then which exception is being handled.
+
+        Args:
+            line: without the line feed at its end.
+            ended: false: it had none, and the next one goes on where this one ends.
+        """
+        self._printed.add(line, ended=ended)
 
     def add_dependency(self, elapsed_ns: int, *, failed: bool) -> None:
         """Count a call that went out during the scoring; from any thread."""
@@ -168,6 +171,11 @@ class Exchange:
             self._told_time = elapsed_ns
 
     @property
+    def failed(self) -> bool:
+        """Whether anything has said so far that the scoring failed."""
+        return self._failure is not None or (self._status or 0) >= 400
+
+    @property
     def elapsed_ns(self) -> int:
         """Nanoseconds since the request came."""
         return time.perf_counter_ns() - self._started
@@ -192,11 +200,12 @@ class Exchange:
         elapsed = self._told_time
         if elapsed is None:
             elapsed = (self._stopped or time.perf_counter_ns()) - self._started
-        tracer, numbered, *_ = provider.slot()
+        tracer, numbered, logger = provider.slot()
         start = self._wall_start
         span = tracer.start_span(NAME, self._parent or _NO_PARENT, start_time=start)
         if not span.is_recording():
             return
+        self._printed.finish(self)
         values = self._attributes()
         if numbered:
             values[attributes.PRODUCER_ID], values[attributes.SEQUENCE] = (
@@ -212,6 +221,8 @@ class Exchange:
             span.add_event("exception", known)
             span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"))
         span.end(start + elapsed)
+        if logger is not None:
+            self._printed.emit(logger, span.get_span_context())
 
     def _attributes(self) -> dict[str, Any]:
         """Everything that the span says, by the names of `attributes`."""
@@ -225,8 +236,8 @@ class Exchange:
             self._put(self.response, RESPONSE, values)
         if status is not None:
             values[attributes.HTTP_STATUS] = status
-        if self._prints:
-            values[attributes.PRINTS] = self._prints
+        if self._keep_prints and self._printed.lines:
+            values[attributes.PRINTS] = [line.text for line in self._printed.lines]
         if calls := self._calls:
             took = sum(~call if call < 0 else call for call in calls)
             values[attributes.DEPENDENCY_COUNT] = len(calls)
@@ -248,8 +259,8 @@ class Exchange:
     def _let_go(self) -> None:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
         self.request, self.response = KeptBody(0), KeptBody(0)
-        self._values, self._notes, self._prints, self._calls = {}, [], [], []
-        self._prints_room = -1
+        self._values, self._notes, self._calls = {}, [], []
+        self._printed = Printed(0)
 
 
 def _reason(status: int) -> str:

@@ -1,0 +1,217 @@
+"""Printed: the lines that one scoring has printed, and what they tell of how it ended."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scorespan.instrumentation.guard import guarded
+from scorespan.telemetry import said
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger
+    from opentelemetry.trace import SpanContext
+
+    from scorespan.instrumentation.exchange import Exchange
+
+UNKNOWN = "unknown"
+"""Type of an error of which only the text was printed."""
+_HOOK = "prints"
+
+_TIME = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
+_TIME_LENGTH = len("00:00:00")
+_MOST_ERRORS = 8
+_MOST_ANSWER = 64 * 1024
+"""Bytes of an answer that may be an error's text; a longer one is none."""
+_MOST_TEXTS = 16
+_LEAST_WITHIN = 4
+"""Characters of an error's text below which it has to be the whole answer, not a part of it."""
+
+
+class Line(NamedTuple):
+    """One printed line.
+
+    Attributes:
+        text: without the line feed at its end.
+        time: nanoseconds since the epoch.
+        error: the exception that was being handled, where it began within the scoring.
+    """
+
+    text: str
+    time: int
+    error: BaseException | None
+
+    def pair(self) -> dict[str, Any] | None:
+        """The line as an object with `input` and `output`, where it is one."""
+        if self.text[:1] != "{" or '"input"' not in self.text or '"output"' not in self.text:
+            return None
+        value = _parsed(self.text)
+        known = isinstance(value, dict) and "input" in value and "output" in value
+        return value if known else None
+
+
+class Printed:
+    """The lines of one scoring, at most `limit` bytes of them.
+
+    Made when the scoring begins, by the thread that runs it. Lines may come from any thread, and
+    from code that a signal interrupts at any place: what is added is there whole, or not at all.
+    """
+
+    __slots__ = ("_errors", "_left", "_outside", "_started", "count", "lines")
+
+    def __init__(self, limit: int) -> None:
+        self.lines: list[Line] = []
+        self.count = 0
+        """Lines that were printed, those included that are not kept."""
+        self._left = limit
+        self._errors: list[BaseException] = []
+        # What a caller handles while it calls the model is not the model's.
+        self._outside = sys.exc_info()[1]
+        self._started: list[str] = []
+
+    def add(self, text: str, *, ended: bool = True) -> None:
+        """Keep a printed text; one that does not end its line is continued by the next."""
+        error = sys.exc_info()[1]
+        if error is self._outside:
+            error = None
+        elif error is not None and not any(error is known for known in self._errors):
+            self._errors[_MOST_ERRORS - 1 :] = [error]  # of very many the last
+        if not ended:
+            self._started.append(text)
+            return
+        if self._started:
+            text = "".join((*self._started, text))
+            self._started = []
+        self.count += 1
+        if self._left <= 0:
+            return
+        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+        if size > self._left:
+            text = text.encode("utf-8", "replace")[: self._left].decode("utf-8", "ignore")
+        self._left -= size
+        self.lines.append(Line(text, time.time_ns(), error))
+
+    @guarded(_HOOK)
+    def finish(self, exchange: Exchange) -> None:
+        """The scoring is over: tell the exchange what the lines say that nothing else does.
+
+        An error that was caught, printed and answered with makes a failed scoring; one that was
+        caught and got over is a note. Where the hook saw no body, the last line with `input` and
+        `output` has them.
+        """
+        if self._started:
+            self.add("")
+        if not self.count:
+            return
+        if note := self.note:
+            exchange.tell(note)
+        if not exchange.request.size or not exchange.response.size:
+            self._give_bodies(exchange)
+        if exchange.failed:
+            return
+        response = exchange.response
+        cause = self.cause(response.kept) if response.size <= _MOST_ANSWER else None
+        if isinstance(cause, BaseException):
+            exchange.fail(cause)
+        elif cause is not None:
+            exchange.fail_as(UNKNOWN, cause)
+        else:
+            for kind in self.handled:
+                exchange.tell(f"handled: {kind}")
+
+    @guarded(_HOOK)
+    def emit(self, logger: Logger, span: SpanContext) -> None:
+        """Emit the lines as log records, in the trace context of the scoring's span."""
+        if self.lines:
+            from scorespan.instrumentation import (  # noqa: PLC0415 - few processes have a logger
+                log_records,
+            )
+
+            log_records.emit(logger, self.lines, span)
+
+    def _give_bodies(self, exchange: Exchange) -> None:
+        pair = self.pair()
+        if pair is None:
+            return
+        for body, text in zip((exchange.request, exchange.response), pair, strict=True):
+            if not body.size:
+                body.content_type, body.encoding, body.expected = "application/json", None, None
+                body.add(text.encode("utf-8", "replace"))
+
+    @property
+    def note(self) -> str | None:
+        """What was left out."""
+        if self._left >= 0 and self.count == len(self.lines):
+            return None
+        cut = ", the last one cut" if self._left < 0 else ""
+        return f"prints: {len(self.lines)} of {self.count} lines kept{cut}"
+
+    def cause(self, answer: bytes) -> BaseException | str | None:
+        """The error that model code caught, printed and answered with, where it did so.
+
+        Args:
+            answer: the body of the response.
+
+        Returns:
+            The exception; its text alone where no exception was handled while it was printed.
+        """
+        timed = [line.text for line in self.lines if _TIME.fullmatch(line.text[-_TIME_LENGTH:])]
+        if not (self._errors or timed):
+            return None
+        texts = _texts_of(answer)
+        for error in reversed(self._errors):
+            if _told(said(error), texts):
+                return error
+        for text in timed:
+            if text[:-_TIME_LENGTH] in texts[:1] and len(text) > _TIME_LENGTH:
+                return text[:-_TIME_LENGTH]
+        return None
+
+    @property
+    def handled(self) -> tuple[str, ...]:
+        """Types of the exceptions that model code caught and printed, each once."""
+        return tuple(dict.fromkeys(type(error).__name__ for error in self._errors))
+
+    def pair(self) -> tuple[str, str] | None:
+        """Request and response as the last line with both told them, as JSON."""
+        for line in reversed(self.lines):
+            value = line.pair()
+            if value is not None:
+                return _as_text(value["input"]), json.dumps(value["output"])
+        return None
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _parsed(text: str | bytes) -> Any:
+    """JSON as a value; None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _texts_of(answer: bytes) -> list[str]:
+    """The texts that an answer has at its top; an answer of one text has that alone."""
+    value = _parsed(answer)
+    if value is None:
+        return [answer.decode("utf-8", "replace")]
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, (Mapping, list)):
+        return []
+    return [item for item in list(items)[:_MOST_TEXTS] if isinstance(item, str)]
+
+
+def _told(text: str, texts: list[str]) -> bool:
+    """Whether one of the texts is an error's, or has it within."""
+    if text in texts:
+        return True
+    return len(text) >= _LEAST_WITHIN and any(text in other for other in texts)

@@ -1,0 +1,53 @@
+"""Prints: what model code prints during a scoring goes to its exchange as well.
+
+The original `print` does its work first, unchanged. Lines that are printed outside of a scoring, or
+elsewhere than to standard output, belong to none.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+from typing import Any
+
+from scorespan.instrumentation.exchange import running
+from scorespan.instrumentation.guard import guarded
+
+_HOOK = "prints"
+
+
+def instrument() -> None:
+    """Read along what `print` writes to standard output; once, however often it is called."""
+    original = builtins.print
+    if hasattr(original, "scorespan"):
+        return
+
+    @functools.wraps(original)
+    def printed(*values: object, **options: Any) -> None:
+        original(*values, **options)
+        if running.get() is not None and options.get("file") in (None, sys.stdout):
+            _take(values, options)
+
+    printed.scorespan = True  # type: ignore[attr-defined]  # the mark of ours
+    builtins.print = printed
+
+
+@guarded(_HOOK)
+def _take(values: tuple[object, ...], options: dict[str, Any]) -> None:
+    separator, end = options.get("sep"), options.get("end")
+    text = (" " if separator is None else separator).join(map(str, values))
+    text += "\n" if end is None else end
+    take(text.removesuffix("\n"), ended=text.endswith("\n"))
+
+
+def take(line: str, *, ended: bool = True) -> None:
+    """Give a line that is being printed to the exchange of this context, if one runs.
+
+    Args:
+        line: without the line feed at its end.
+        ended: false: it had none, and the next one goes on where this one ends.
+    """
+    exchange = running.get()
+    if exchange is not None and not exchange.ended:
+        exchange.add_print(line, ended=ended)
