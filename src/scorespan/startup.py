@@ -27,6 +27,7 @@ SERVERS = {
     ),
     "azureml_inference_server_http.server.user_script": "scorespan.instrumentation.azureml",
     "flask.app": "scorespan.instrumentation.flask",
+    "mms.service": "scorespan.instrumentation.mms",
     "sagemaker_inference.transformer": "scorespan.instrumentation.sagemaker",
     "starlette.applications": "scorespan.instrumentation.starlette",
     "uvicorn.server": "scorespan.instrumentation.uvicorn",
@@ -97,6 +98,7 @@ def _server(ours: str) -> Callable[[ModuleType], None]:
         _check()
         if switch.is_on():
             _instrument(ours, module)
+            _instrument("scorespan.instrumentation.prints", module)
 
     return instrument
 

@@ -17,6 +17,7 @@ LOGGER = "azmlinfsrv.print"
 
 def instrument(module: ModuleType) -> None:  # noqa: ARG001 - its logger is known by name
     """Read along what the server's `print_to_logger` sends to its logger; once."""
+    prints.leave()
     logger = logging.getLogger(LOGGER)
     if not any(isinstance(handler, _Reader) for handler in logger.handlers):
         logger.addHandler(_Reader())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
+from types import ModuleType
 from typing import Any
 
 from scorespan.instrumentation.exchange import running
@@ -17,10 +18,19 @@ from scorespan.instrumentation.guard import guarded
 _HOOK = "prints"
 
 
-def instrument() -> None:
+_left = False
+
+
+def leave() -> None:
+    """Leave `print` as it is from now on: a server has one of its own, whose lines come to `take`."""
+    global _left  # noqa: PLW0603 - `print` itself belongs to the process
+    _left = True
+
+
+def instrument(module: ModuleType) -> None:  # noqa: ARG001 - any server's
     """Read along what `print` writes to standard output; once, however often it is called."""
     original = builtins.print
-    if hasattr(original, "scorespan"):
+    if _left or hasattr(original, "scorespan"):
         return
 
     @functools.wraps(original)
