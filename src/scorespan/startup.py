@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from scorespan.settings import Settings
-
 SERVERS = {
     "azureml_inference_server_http.print_log_hook": (
         "scorespan.instrumentation.azureml:instrument_prints"
@@ -40,10 +38,14 @@ Where no function is named after it, it is `instrument`.
 CLIENTS = {
     "botocore.client": "scorespan.instrumentation.botocore",
     "httpx": "scorespan.instrumentation.httpx",
+    "multiprocessing.util": "scorespan.instrumentation.exits",
     "requests.sessions": "scorespan.instrumentation.requests",
     "urllib.request": "scorespan.instrumentation.urllib",
 }
-"""Modules that call engines, and nearly anything else. They alone make no service of a process."""
+"""Modules that any process may import, to call engines among other things.
+
+They alone make no service of a process: nothing is said of its settings because of them.
+"""
 
 _NO = {"", "0", "false", "no", "off"}
 _YES = {"1", "true", "yes", "on"}
@@ -145,7 +147,11 @@ def _check(*, serving: bool = False) -> None:
         switch.off()
         _refuse(error, serving=serving)
         return
-    switch.install(settings, _configure, lambda: _drain(settings))
+    switch.install(settings, _configure, _drain)
+    if not serving:
+        from scorespan.instrumentation import exits  # noqa: PLC0415 - for services only
+
+        exits.install()
 
 
 def _configure() -> None:
@@ -158,10 +164,10 @@ def _configure() -> None:
         raise
 
 
-def _drain(settings: Settings) -> None:
+def _drain(seconds: float) -> None:
     from scorespan.sdk import flush  # noqa: PLC0415 - there where anything was scored
 
-    flush(settings.shutdown_seconds)
+    flush(seconds)
 
 
 def _refuse(error: Exception, *, serving: bool) -> None:

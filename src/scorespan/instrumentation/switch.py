@@ -20,7 +20,8 @@ _undecided = False
 _deciding = False
 _check: Callable[[], None] | None = None
 _installed: tuple[Settings, Callable[[], object]] | None = None
-_drain: Callable[[], object] | None = None
+_drain: Callable[[float], object] | None = None
+_drained = 0
 _locks: dict[str, Any] = {}
 
 
@@ -35,7 +36,7 @@ def ask_first(check: Callable[[], None]) -> None:
 
 
 def install(
-    settings: Settings, configure: Callable[[], object], drain: Callable[[], object]
+    settings: Settings, configure: Callable[[], object], drain: Callable[[float], object]
 ) -> None:
     """Switch capture on, from the first `ready` of the process on.
 
@@ -43,7 +44,7 @@ def install(
         settings: what `ready` answers then.
         configure: makes the private provider; called once, by the first `ready`. Where it raises
             an `Exception`, capture is off.
-        drain: delivers what was scored, bounded in time.
+        drain: delivers what was scored, for so many seconds at most.
     """
     global _check, _settings, _installed, _drain, _undecided  # noqa: PLW0603 - see ask_first
     _check = None
@@ -74,13 +75,31 @@ def ready() -> Settings | None:
     return _decided() if _undecided else _settings
 
 
-def drain() -> None:
-    """Deliver what was scored, for `shutdown_seconds` at most. The rest stays on disk."""
-    if _settings is not None and _drain is not None:
-        try:
-            _drain()
-        except Exception:  # noqa: BLE001 - a service that ends must end; the records are kept
-            return
+def owes() -> bool:
+    """Whether anything was scored since the last drain. Takes no lock."""
+    if _settings is None:
+        return False
+    from scorespan import producer  # noqa: PLC0415 - there where anything was scored
+
+    return producer.given() != _drained
+
+
+def drain(seconds: float | None = None) -> None:
+    """Deliver what was scored since the last time. What takes longer stays on disk.
+
+    Args:
+        seconds: how long at most; None: `shutdown_seconds`.
+    """
+    global _drained  # noqa: PLW0603 - see ask_first
+    if _settings is None or _drain is None or not owes():
+        return
+    from scorespan import producer  # noqa: PLC0415 - see owes
+
+    _drained = producer.given()
+    try:
+        _drain(_settings.shutdown_seconds if seconds is None else seconds)
+    except Exception:  # noqa: BLE001 - a service that ends must end; the records are kept
+        return
 
 
 def _decided() -> Settings | None:
@@ -106,11 +125,12 @@ def _decided() -> Settings | None:
         return _settings
 
 
-def _forget_locks() -> None:
-    """In a forked child: the thread that held one is the parent's."""
-    global _deciding  # noqa: PLW0603 - see ask_first
+def _renew_in_child() -> None:
+    """In a forked child: the thread that held one is the parent's, as are the numbers given."""
+    global _deciding, _drained  # noqa: PLW0603 - see ask_first
     _locks.clear()
     _deciding = False
+    _drained = 0
 
 
-os.register_at_fork(after_in_child=_forget_locks)
+os.register_at_fork(after_in_child=_renew_in_child)
