@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SERVERS = {
-    "azureml_inference_server_http.print_log_hook": (
-        "scorespan.instrumentation.azureml:instrument_prints"
-    ),
+    "azureml_inference_server_http.print_log_hook": "scorespan.instrumentation.azureml_prints",
     "azureml_inference_server_http.server.user_script": "scorespan.instrumentation.azureml",
     "flask.app": "scorespan.instrumentation.flask",
     "mms.service": "scorespan.instrumentation.mms",

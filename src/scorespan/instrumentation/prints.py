@@ -16,13 +16,11 @@ from scorespan.instrumentation.exchange import running
 from scorespan.instrumentation.guard import guarded
 
 _HOOK = "prints"
-
-
 _left = False
 
 
 def leave() -> None:
-    """Leave `print` as it is from now on: a server has one of its own, whose lines come to `take`."""
+    """Leave `print` as it is from now on: a server has its own, whose lines come to `take`."""
     global _left  # noqa: PLW0603 - `print` itself belongs to the process
     _left = True
 
