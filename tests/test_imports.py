@@ -63,7 +63,8 @@ ALLOWED: dict[str, set[str]] = {
     "conversion.otlp": {
         "conversion.otlp_json", "conversion.otlp_protobuf", "conversion.otlp_reading",
     },
-    "conversion.convert": {"conversion.span", "dialects"},
+    "conversion.native": {"conversion.span"},
+    "conversion.convert": {"conversion.native", "conversion.span", "dialects"},
     "conversion": set(),
     "spool": {"spool"},
     "delivery": {"conversion.convert", "conversion.span", "delivery", "spool"},
@@ -72,7 +73,8 @@ ALLOWED: dict[str, set[str]] = {
     "letters": {"spool"},
     "requeue": {"conversion.span", "delivery", "spool"},
     "limits": set(),
-    "sdk": {"conversion.sdk", "intake", "limits"},
+    "outbox": set(),
+    "sdk": {"conversion.sdk", "intake", "limits", "outbox"},
     "receiver": {"conversion.otlp", "intake", "receiver"},
     "openscale": {"delivery.auth", "intake", "openscale"},
     "mart": {"dialects", "mart"},
@@ -87,11 +89,11 @@ MART_FLOOR = {"endpoint", "errors", "record", "transport"}
 
 # Where a package of others may be imported.
 FENCES: dict[str, set[str]] = {
-    "opentelemetry.sdk": {"conversion.sdk", "sdk"},
-    "opentelemetry.exporter": {"sdk"},
+    "opentelemetry.sdk": {"conversion.sdk", "outbox", "sdk"},
+    "opentelemetry.exporter": {"outbox"},
     "opentelemetry.proto": {"conversion", "receiver"},
     "opentelemetry": {
-        "conversion.sdk", "delivery", "instrumentation", "limits", "provider", "receiver",
+        "conversion.sdk", "delivery", "instrumentation", "limits", "outbox", "provider", "receiver",
         "scoring", "sdk",
     },
     "google": {"conversion.otlp_protobuf", "conversion.otlp_wire", "receiver"},

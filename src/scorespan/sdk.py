@@ -7,7 +7,7 @@ import logging
 import os
 import random
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from opentelemetry import context as context_api
 from opentelemetry._logs import LoggerProvider
@@ -29,6 +29,7 @@ from scorespan.conversion.sdk import read_sdk
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake
 from scorespan.limits import Limits
+from scorespan.outbox import Outbox, otlp_exporter
 from scorespan.settings import Settings
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native
@@ -74,6 +75,11 @@ class _Door:
             self._log.warning("take", "a span was not taken: %s", type(error).__name__)
             self._intake.refuse()
             return False
+
+    @property
+    def intake(self) -> Intake:
+        """Where spans go."""
+        return self._intake
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Deliver what was put; false where that took longer. Nothing is lost by that."""
@@ -202,13 +208,13 @@ def configure(
         shutdown()
         _logger.warning("OTEL_SDK_DISABLED is set: payload logging is off")
         return
-    intake = Intake(Settings.load(settings)) if exporter is None else None
-    processor = ScoringSpanProcessor(intake) if exporter is None else BatchSpanProcessor(exporter)
+    processor, resource = _way(exporter, Settings.load(settings) if exporter is None else None)
+    intake = processor.intake if isinstance(processor, ScoringSpanProcessor) else None
     tracer_provider = TracerProvider(
         # Ours is the only processor: a list of one would cost every span three loops.
         active_span_processor=cast("SynchronousMultiSpanProcessor", processor),
         sampler=ALWAYS_ON,
-        resource=_resource(processor),
+        resource=resource,
         shutdown_on_exit=False,
         span_limits=_UNLIMITED,
         id_generator=_ids,
@@ -226,19 +232,29 @@ def configure(
         former.provider.shutdown()
 
 
-def _resource(processor: SpanProcessor) -> Resource:
-    """The environment's resource, with the ids of the settings where it has none."""
-    resource = Resource.create()
-    if isinstance(processor, ScoringSpanProcessor):
-        settings = processor.settings
-        ids = {
-            attributes.BINDING_ID: settings.binding_id,
-            attributes.SUBSCRIPTION_ID: settings.subscription_id,
-            attributes.DEPLOYMENT_ID: settings.deployment_id,
-        }
-        known = Resource({name: value for name, value in ids.items() if value is not None})
-        resource = known.merge(resource)
-    return resource
+def _way(
+    exporter: SpanExporter | None, settings: Settings | None
+) -> tuple[SpanProcessor, Resource]:
+    """Where scoring spans go, and what stands on each of them."""
+    if settings is None:
+        return BatchSpanProcessor(cast("SpanExporter", exporter)), Resource.create()
+    if settings.export == "otlp":
+        return Outbox(otlp_exporter, settings.shutdown_seconds), _resource(settings)
+    return ScoringSpanProcessor(Intake(settings)), _resource(settings)
+
+
+def _resource(settings: Settings) -> Resource:
+    """The environment's resource, with what the settings say of every scoring where it is open."""
+    values: dict[str, Any] = {
+        attributes.BINDING_ID: settings.binding_id,
+        attributes.SUBSCRIPTION_ID: settings.subscription_id,
+        attributes.DEPLOYMENT_ID: settings.deployment_id,
+        attributes.DIALECT: settings.dialect,
+        attributes.FEATURE_NAMES: settings.feature_names,
+        attributes.PREDICTION_FIELDS: settings.prediction_fields,
+    }
+    known = Resource({name: value for name, value in values.items() if value is not None})
+    return known.merge(Resource.create())
 
 
 def flush(timeout: float = 10.0) -> bool:

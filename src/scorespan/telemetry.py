@@ -41,6 +41,8 @@ class RepeatedLog:
         quiet = self._quiet.pop(key, 0)
         if quiet:
             message += f" ({quiet} more like this since the last line)"
+        # A server that configures logging disables the loggers that are there, and means no one.
+        logger.disabled = False
         with contextlib.suppress(Exception):  # a filter or handler of the application's
             logger.warning(message, *arguments)
 
