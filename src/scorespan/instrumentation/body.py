@@ -24,6 +24,7 @@ class Names(NamedTuple):
     content_type: str
     encoding: str
     size: str
+    passed: str
 
 
 REQUEST = Names(
@@ -32,6 +33,7 @@ REQUEST = Names(
     attributes.REQUEST_CONTENT_TYPE,
     attributes.REQUEST_ENCODING,
     attributes.REQUEST_SIZE,
+    "read by the service",
 )
 RESPONSE = Names(
     "response",
@@ -39,6 +41,7 @@ RESPONSE = Names(
     attributes.RESPONSE_CONTENT_TYPE,
     attributes.RESPONSE_ENCODING,
     attributes.RESPONSE_SIZE,
+    "sent",
 )
 
 
@@ -162,7 +165,7 @@ class KeptBody:
             notes.append(f"{names.word}: {len(self._kept)} of {size} bytes kept")
         if self.expected is not None and self.expected > size:
             values[names.size] = self.expected
-            notes.append(f"{names.word}: {size} of {self.expected} bytes passed")
+            notes.append(f"{names.word}: {size} of {self.expected} bytes were {names.passed}")
 
     def _add_to_digest(self, part: bytes) -> None:
         if self._hash is None:

@@ -39,6 +39,17 @@ REQUEST_IDS = (
 """Headers with an id of the call; the first that is there counts."""
 DEPLOYMENT = "azureml-model-deployment"
 PARENT, STATE = "traceparent", "tracestate"
+HEADERS = (
+    PARENT,
+    STATE,
+    DEPLOYMENT,
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    *REQUEST_IDS,
+)
+"""Headers of a request that are looked at."""
 _GUARDED = "exchange"
 _NO_PARENT = Context()
 _propagator = TraceContextTextMapPropagator()
@@ -54,6 +65,7 @@ class Exchange:
             sets this, and adds what it knows.
         request: the bytes that the service read.
         response: the bytes that it answered.
+        status: the answer's, once it is known.
         ended: whether it is over; then nothing more is kept of it.
 
     Args:
@@ -63,9 +75,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "__weakref__", "_calls", "_failure", "_keep_prints", "_notes", "_parent", "_printed",
-        "_started", "_status", "_stopped", "_told_time", "_values", "_wall_start", "ended", "hook",
-        "request", "response",
+        "__weakref__", "_calls", "_chunks", "_failure", "_first_byte", "_keep_prints", "_notes",
+        "_parent", "_printed", "_started", "_stopped", "_told_time", "_values", "_wall_start",
+        "ended", "hook", "request", "response", "status",
     )  # fmt: skip
 
     def __init__(self, hook: str, settings: Settings, headers: Mapping[str, str]) -> None:
@@ -78,7 +90,9 @@ class Exchange:
         self.ended = False
         self._stopped: int | None = None
         self._told_time: int | None = None
-        self._status: int | None = None
+        self.status: int | None = None
+        self._chunks = 0
+        self._first_byte = 0
         self._failure: tuple[str, str, str | None] | None = None
         self._parent: Context | None = None
         self._values: dict[str, Any] = {}
@@ -140,13 +154,30 @@ class Exchange:
         """Count a call that went out during the scoring; from any thread."""
         self._calls.append(~elapsed_ns if failed else elapsed_ns)
 
+    def took(self, part: bytes) -> None:
+        """The service has read this of the request."""
+        try:
+            self.request.add(part)
+        except Exception as error:  # noqa: BLE001 - the service must not see our fault
+            self._lose(REQUEST, error)
+
+    def sent(self, part: bytes) -> None:
+        """The service has answered this; when, `stop` was told before."""
+        try:
+            if not self._chunks:
+                self._first_byte = (self._stopped or time.perf_counter_ns()) - self._started
+            self._chunks += 1
+            self.response.add(part)
+        except Exception as error:  # noqa: BLE001 - the service must not see our fault
+            self._lose(RESPONSE, error)
+
     @guarded(_GUARDED)
     def answered(self, status: int) -> None:
         """The status of the answer; 400 and above makes it a failed scoring.
 
         To be called in the context of the service, which may have a span by now.
         """
-        self._status = status
+        self.status = status
         if self._parent is None:
             self._look_for_parent()
 
@@ -175,7 +206,7 @@ class Exchange:
     @property
     def failed(self) -> bool:
         """Whether anything has said so far that the scoring failed."""
-        return self._failure is not None or (self._status or 0) >= 400
+        return self._failure is not None or (self.status or 0) >= 400
 
     @property
     def elapsed_ns(self) -> int:
@@ -228,7 +259,7 @@ class Exchange:
 
     def _attributes(self) -> dict[str, Any]:
         """Everything that the span says, by the names of `attributes`."""
-        status = self._status
+        status = self.status
         if status is not None and status >= 400 and self._failure is None:
             self._failure = f"HTTP {status}", _reason(status), None
         values: dict[str, Any] = {attributes.HOOK: self.hook}
@@ -238,6 +269,9 @@ class Exchange:
             self._put(self.response, RESPONSE, values)
         if status is not None:
             values[attributes.HTTP_STATUS] = status
+        if self._chunks > 1 or (self._chunks and _is_stream(self.response)):
+            values[attributes.RESPONSE_CHUNKS] = self._chunks
+            values[attributes.FIRST_BYTE_TIME] = (self._first_byte + 500_000) // 1_000_000
         if self._keep_prints and self._printed.lines:
             values[attributes.PRINTS] = [line.text for line in self._printed.lines]
         if calls := self._calls:
@@ -254,9 +288,13 @@ class Exchange:
         try:
             body.put_into(values, self._notes, names)
         except Exception as error:  # noqa: BLE001 - such as no memory for a large one
-            failed(_GUARDED, error)
-            self._values[attributes.PROBLEM] = f"{names.text}: {type(error).__name__} in capture"
+            self._lose(names, error)
             values.setdefault(names.text, "")
+
+    def _lose(self, names: Names, error: Exception) -> None:
+        """A part of a body could not be kept: the record becomes a dead letter that says so."""
+        failed(_GUARDED, error)
+        self._values[attributes.PROBLEM] = f"{names.text}: {type(error).__name__} in capture"
 
     def _let_go(self) -> None:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
@@ -264,6 +302,10 @@ class Exchange:
         self.request, self.response = KeptBody(0), KeptBody(0)
         self._values, self._notes, self._calls = {}, [], []
         self._printed = Printed(0)
+
+
+def _is_stream(body: KeptBody) -> bool:
+    return (body.content_type or "").startswith("text/event-stream")
 
 
 def _reason(status: int) -> str:

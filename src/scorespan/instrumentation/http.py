@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from scorespan import attributes
 from scorespan.instrumentation import switch
+from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
 from scorespan.instrumentation.paths import scoring_path
 
+MARK = "scorespan.exchange"
+"""Where a scope or environ says that its request is seen already."""
+OPAQUE = "text"
+"""The dialect of bodies of which a part is missing: read as anything else they would be wrong."""
 _DIGITS = 18
 
 
@@ -46,7 +51,53 @@ def begin(
     request = exchange.request
     request.content_type = headers.get("content-type")
     request.encoding = headers.get("content-encoding")
-    length = headers.get("content-length") or ""
-    if length.isascii() and length.isdigit() and len(length) <= _DIGITS:
-        request.expected = int(length)
+    request.expected = _length(headers.get("content-length"))
     return exchange
+
+
+def describe(body: KeptBody, headers: Iterable[tuple[str, str]]) -> None:
+    """Note what an answer's headers say of its body; names in lower case."""
+    for name, value in headers:
+        if name == "content-type":
+            body.content_type = value
+        elif name == "content-encoding":
+            body.encoding = value
+        elif name == "content-length":
+            body.expected = _length(value)
+
+
+def sent_as_file(exchange: Exchange) -> None:
+    """The server has sent a file, which did not pass here."""
+    exchange.tell("response: a file that the server sent, not captured")
+    exchange.set(attributes.DIALECT, OPAQUE)
+
+
+def end(exchange: Exchange, *, unread: bool, complete: bool) -> None:
+    """End an exchange over HTTP.
+
+    Args:
+        exchange: one that runs.
+        unread: whether the service has left something of a request of unknown length.
+        complete: whether the answer went out to its end; else its client was gone.
+    """
+    if 300 <= (exchange.status or 0) < 400:
+        exchange.drop()  # the scoring is at another address
+        return
+    response = exchange.response
+    if unread:
+        size = exchange.request.size
+        exchange.tell(f"request: {size} bytes were read by the service, not to the end")
+        exchange.set(attributes.DIALECT, OPAQUE)
+    if not complete and (response.expected is None or response.size < response.expected):
+        if response.size:
+            exchange.tell(f"response: the client was gone after {response.size} bytes")
+            exchange.set(attributes.DIALECT, OPAQUE)
+        elif not exchange.failed:
+            exchange.fail_as("Abandoned", "the client was gone before it was answered")
+    exchange.end()
+
+
+def _length(given: str | None) -> int | None:
+    if given and given.isascii() and given.isdigit() and len(given) <= _DIGITS:
+        return int(given)
+    return None

@@ -1,0 +1,193 @@
+"""An ASGI call, seen by a hook: the request as it is received, the answer as it is sent.
+
+Only `receive` and `send` are wrapped, and every message passes as it is and when it is. The record
+is made when the last part of the body has been sent: what the service does after that is not a
+part of the scoring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from scorespan.instrumentation import http, switch
+from scorespan.instrumentation.exchange import HEADERS, Exchange, running
+from scorespan.instrumentation.guard import guarded
+from scorespan.instrumentation.http import MARK
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_NAMES = {name.encode("latin-1"): name for name in HEADERS}
+
+
+async def call(
+    hook: str, application: Application, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Call an ASGI application; where the request is a scoring, it becomes a record.
+
+    Args:
+        hook: name of the hook.
+        application: called once, with this scope, which gets a mark.
+        scope: of the connection.
+        receive: the server's.
+        send: likewise.
+    """
+    seen = _seen(hook, scope, receive, send)
+    if seen is None:
+        await application(scope, receive, send)
+        return
+    outer = running.set(seen.exchange)
+    try:
+        await application(scope, seen.receive, seen.send)
+    except BaseException as error:
+        seen.raised(error)
+        raise
+    finally:
+        running.reset(outer)
+    seen.returned()
+
+
+@guarded("asgi")
+def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
+    if scope["type"] != "http":
+        if scope["type"] == "lifespan":
+            switch.ready()  # so that no scoring waits until the SDK is loaded
+        return None
+    if MARK in scope:
+        return None
+    root, path = scope.get("root_path") or "", scope["path"]
+    if root and not path.startswith(root):  # as servers had it before the specification said
+        path = root + path
+    headers = {
+        _NAMES[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _NAMES
+    }
+    exchange = http.begin(hook, scope["method"], path, headers, root=root)
+    if exchange is None:
+        return None
+    scope[MARK] = True
+    # Later versions of HTTP need no header for a body of unknown length.
+    later = not str(scope.get("http_version", "")).startswith("1")
+    chunked = later or "chunked" in headers.get("transfer-encoding", "").lower()
+    return Seen(exchange, receive, send, chunked=chunked)
+
+
+class Seen:
+    """One call of an ASGI application, from its request to the end of its answer."""
+
+    def __init__(self, exchange: Exchange, receive: Receive, send: Send, *, chunked: bool) -> None:
+        self.exchange = exchange
+        self._receive = receive
+        self._send = send
+        self._chunked = chunked
+        self._gone = False
+        self._received = False
+        # Of the server's, or of whoever calls the service while handling another.
+        self._handled = sys.exc_info()[1]
+
+    async def receive(self) -> Message:
+        """The server's next message, unchanged."""
+        message = await self._receive()
+        self._take(message)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a message through the server, unchanged."""
+        if self.exchange.ended:
+            await self._send(message)
+            return
+        kind = self._look(message)
+        try:
+            await self._send(message)
+        except OSError:  # how servers say that the client is gone
+            self._gone = True
+            raise
+        if kind is not None:
+            self._sent(kind, message)
+
+    @guarded("asgi")
+    def _take(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.request":
+            if body := message.get("body"):
+                self.exchange.took(body)
+            if not message.get("more_body"):
+                self._received = True
+        elif kind == "http.disconnect":
+            self._gone = True
+
+    @guarded("asgi")
+    def _look(self, message: Message) -> str | None:
+        """What kind of message goes out; the time is taken before it does."""
+        kind: str = message["type"]
+        if kind == "http.response.start":
+            self._started(message)
+        elif kind.startswith("http.response."):
+            self.exchange.stop()
+        return kind
+
+    @guarded("asgi")
+    def _started(self, message: Message) -> None:
+        status = message["status"]
+        self.exchange.answered(status)
+        error = sys.exc_info()[1]
+        if status >= 400 and error is not None and error is not self._handled:
+            # An exception that the framework has caught, and makes this answer of.
+            self.exchange.fail(error)
+        http.describe(
+            self.exchange.response,
+            (
+                (name.decode("latin-1").lower(), value.decode("latin-1"))
+                for name, value in message.get("headers") or ()
+            ),
+        )
+
+    @guarded("asgi")
+    def _sent(self, kind: str, message: Message) -> None:
+        exchange = self.exchange
+        if kind == "http.response.body":
+            body = message.get("body")
+            if body:
+                exchange.sent(body)
+        elif kind in {"http.response.pathsend", "http.response.zerocopysend"}:
+            http.sent_as_file(exchange)
+        else:
+            return
+        if not message.get("more_body"):
+            if self._gone:
+                exchange.tell("response: the client was gone before it was complete")
+            self._end(complete=True)
+
+    @guarded("asgi")
+    def raised(self, error: BaseException) -> None:
+        """The application raised; where its answer was complete, that is none of the scoring."""
+        if self.exchange.ended:
+            return
+        self.exchange.stop()
+        # What frameworks make of a client that is gone.
+        gone = self._gone and (
+            isinstance(error, (OSError, asyncio.CancelledError))
+            or type(error).__name__ == "ClientDisconnect"
+        )
+        if not gone:
+            self.exchange.fail(error)
+        self._end(complete=not gone)
+
+    @guarded("asgi")
+    def returned(self) -> None:
+        """The application has returned; where its answer is not complete, there is no more."""
+        if self.exchange.ended:
+            return
+        self.exchange.stop()
+        if not self._gone:
+            self.exchange.fail_as("NoAnswer", "the service returned before its answer was complete")
+        self._end(complete=not self._gone)
+
+    def _end(self, *, complete: bool) -> None:
+        unread = self._chunked and not self._received
+        http.end(self.exchange, unread=unread, complete=complete)
