@@ -197,7 +197,7 @@ def test_a_map_that_is_no_utf8_is_refused_as_a_record():
     raw = IDS + attribute(attributes.REQUEST, value)
     (span,) = read_among(raw).spans
     assert span.request == b'{"a":"\\udcff"}'
-    assert isinstance(convert(span._replace(subscription_id="s", response=b"{}")), ConversionError)
+    assert isinstance(convert(span._replace(subscription_id="s", response=b"[0]")), ConversionError)
 
 
 # Other forms of the same.

@@ -59,7 +59,6 @@ CORPUS = [
     Case("cut", table("1")[:-4], "invalid_json"),
     Case("a byte order mark", "\ufeff" + table("1"), "invalid_json"),
     Case("large", table(f'"{LARGE}"'), None),
-    Case("large and no fields/values", '{"data": "' + LARGE + '"}', None),
     Case("large and cut", table(f'"{LARGE}'), "invalid_json"),
     Case("large and 5,000 deep", table("[" * 5000 + "]" * 5000 + f', "{LARGE}"'), None),
     Case("large and 1,000,000 deep", '{"a":' * 1_000_000 + LARGE, "invalid_json"),

@@ -79,16 +79,55 @@ def test_what_is_not_one_whole_object_says_so(text: bytes):
     assert fault_of(memoryview(text)) is not None
 
 
-def test_any_dialect_that_keeps_texts_takes_opaque_bodies():
+TABLE = memoryview(b'{"fields": ["a"], "values": [[1]]}')
+
+
+@pytest.mark.parametrize("name", [None, "fields_values"])
+def test_any_dialect_that_keeps_texts_takes_opaque_bodies(name: str | None):
     """The bodies are the very views that came, and a note says that nobody checked them."""
-    request, response = memoryview(b'{"a": 1}'), memoryview(b'{"b": 2}')
-    for name in (None, "fields_values"):
-        bodies = dialects.read_opaque(name, request, response)
+    bodies = dialects.read_opaque(name, TABLE, TABLE)
+    assert isinstance(bodies, dialects.DialectBodies)
+    assert bodies.request is TABLE
+    assert bodies.response is TABLE
+    assert bodies.rows is None
+    assert bodies.notes == ("bodies: 68 bytes, not checked",)
+
+
+def test_where_no_dialect_is_named_large_tables_are_found_by_their_keys():
+    """`fields` and `values` may stand far from each other, and in both bodies."""
+    space = b" " * 300_000
+    for split in range(299_990, 300_000):
+        far = memoryview(b'{"values": [[1]],' + space[:split] + b'"fields": ["a"]}')
+        bodies = dialects.read_opaque(None, far, None)
         assert isinstance(bodies, dialects.DialectBodies)
-        assert bodies.request is request
-        assert bodies.response is response
-        assert bodies.rows is None
-        assert bodies.notes == ("bodies: 16 bytes, not checked",)
+        assert bodies.request is far
+    bodies = dialects.read_opaque(None, TABLE, memoryview(b'{"a": 1}'))
+    assert isinstance(bodies, dialects.DialectBodies)
+    assert bodies.dialect == "text"
+
+
+@given(
+    text=st.binary() | st.text().map(str.encode), name=st.sampled_from([None, "objects", "text"])
+)
+def test_large_bodies_that_are_no_tables_are_texts(text: bytes, name: str | None):
+    """They are one row of one column each, to the last character."""
+    bodies = dialects.read_opaque(name, memoryview(text), memoryview(text), tables=False)
+    assert isinstance(bodies, dialects.DialectBodies)
+    assert bodies.response is not None
+    shown = text.decode(errors="backslashreplace")
+    request = {"fields": ["scoring_input"], "values": [[shown]]}
+    assert json.loads(bytes(bodies.request)) == request
+    assert json.loads(bytes(bodies.response)) == {"fields": ["prediction"], "values": [[shown]]}
+    assert bodies.rows == 1
+    assert "not parsed; kept as text" in bodies.notes[0]
+
+
+def test_a_large_text_is_the_same_over_the_bounds_of_its_parts():
+    """Characters and escapes may stand across two parts."""
+    text = ('ä"' * 200_000 + "€").encode()
+    bodies = dialects.read_opaque("text", memoryview(text), None)
+    assert isinstance(bodies, dialects.DialectBodies)
+    assert json.loads(bytes(bodies.request))["values"] == [[text.decode()]]
 
 
 def test_a_dialect_that_is_not_there_is_the_same_error_for_large_bodies():
@@ -96,19 +135,3 @@ def test_a_dialect_that_is_not_there_is_the_same_error_for_large_bodies():
     error = dialects.read_opaque("nothing", memoryview(b"{}"), None)
     assert isinstance(error, ConversionError)
     assert error.code == "unknown_dialect"
-
-
-def test_a_dialect_that_would_have_to_parse_says_that_it_is_too_large(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    """No body of that size is parsed on the sending side."""
-
-    class Parsing:
-        NAME = "parsing"
-        KEEPS_TEXT = False
-
-    monkeypatch.setitem(dialects._DIALECTS, "parsing", Parsing)
-    error = dialects.read_opaque("parsing", memoryview(b"{}"), None)
-    assert isinstance(error, ConversionError)
-    assert error.code == "too_large_to_convert"
-    assert "2 bytes" in error.reason

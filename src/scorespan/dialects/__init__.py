@@ -1,60 +1,25 @@
 """Dialects: an engine's native bodies as fields/values.
 
-One module for each dialect, behind one door: `read(name, request, response)`. A dialect keeps the
-exact text of a body that is in fields/values form already.
+One module for each dialect, behind one door: `read(name, native)`. A dialect keeps the exact text
+of a body that is in fields/values form already.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from scorespan.dialects import fields_values, opaque
+from scorespan.dialects import detector, fields_values, opaque, text
 from scorespan.dialects.bodies import DialectBodies
+from scorespan.dialects.failures import failure_of
+from scorespan.dialects.native import Native, NativeBody
+from scorespan.dialects.table import PREDICTION, SCORING_INPUT
 from scorespan.errors import ConversionError
 
-__all__ = ["DialectBodies", "read", "read_opaque"]
+__all__ = ["DialectBodies", "Native", "NativeBody", "as_they_are", "read", "read_opaque"]
 
 
-class Dialect(Protocol):
-    """What a dialect's module offers."""
-
-    NAME: str
-    KEEPS_TEXT: bool
-    """Whether its bodies go on as they came, so that nobody has to parse them."""
-
-    def read(self, request: bytes, response: bytes | None) -> DialectBodies | ConversionError:
-        """Both bodies as fields/values, or the reason why not. None: the scoring failed."""
-
-
-_DIALECTS: dict[str, Dialect] = {fields_values.NAME: fields_values}
-
-
-def read(
+def as_they_are(
     name: str | None, request: bytes, response: bytes | None
-) -> DialectBodies | ConversionError:
-    """Bodies of one scoring as fields/values, with row counts and widths checked.
-
-    Args:
-        name: the dialect that the span names; None: detected.
-        request: the body as it was on the span.
-        response: likewise; None for a failed scoring.
-
-    Returns:
-        The bodies, or the reason why they cannot become a record. Never raises.
-    """
-    if name is None:
-        return fields_values.read(request, response)
-    dialect = _dialect(name)
-    return dialect if isinstance(dialect, ConversionError) else dialect.read(request, response)
-
-
-def read_opaque(
-    name: str | None, request: memoryview, response: memoryview | None
-) -> DialectBodies | ConversionError:
-    """Bodies too large to be parsed, as they are; one dialect at most may be asked of them.
-
-    Each must be one whole object as far as its brackets go, or it could end the record that it
-    is sent in. All else is left to the data mart, and a note says so.
+) -> DialectBodies | ConversionError | None:
+    """The bodies, where both are in fields/values form; the short way that most scorings take.
 
     Args:
         name: the dialect that the span names.
@@ -62,29 +27,103 @@ def read_opaque(
         response: likewise; None for a failed scoring.
 
     Returns:
+        The bodies, or None: `read` knows more. Never raises.
+    """
+    if name is not None and name != fields_values.NAME:
+        return None
+    bodies = fields_values.exact(request, response)
+    return bodies if isinstance(bodies, DialectBodies) else None
+
+
+def read(name: str | None, native: Native) -> DialectBodies | ConversionError:
+    """Bodies of one scoring as fields/values, with row counts and widths checked.
+
+    An engine's error body in place of an answer is a `failure`. The request of a failed scoring is
+    read as text where no dialect can read it: the failure is what there is to say.
+
+    Args:
+        name: the dialect that the span names; None: detected.
+        native: the bodies as they were.
+
+    Returns:
         The bodies, or the reason why they cannot become a record. Never raises.
     """
-    dialect = _dialect(name)
+    dialect = _named(name)
+    if isinstance(dialect, ConversionError):
+        return dialect
+    failure = None if native.response is None else failure_of(native.response)
+    if failure is not None:
+        native = native._replace(response=None)
+    if not native.request.whole or (native.response is not None and not native.response.whole):
+        dialect = text
+    try:
+        bodies = (dialect or detector.detected(native)).read(native)
+    except ConversionError as error:
+        bodies = error
+    if isinstance(bodies, ConversionError) and native.response is None:
+        reason = bodies.reason
+        bodies = text.read(native)
+        if isinstance(bodies, DialectBodies):
+            notes = (*bodies.notes, f"{reason}; kept as text")
+            bodies = bodies._replace(notes=tuple(dict.fromkeys(notes)))
+    if failure is not None and isinstance(bodies, DialectBodies):
+        bodies = bodies._replace(failure=failure)
+    return bodies
+
+
+def read_opaque(
+    name: str | None,
+    request: memoryview,
+    response: memoryview | None,
+    *,
+    tables: bool = True,
+) -> DialectBodies | ConversionError:
+    """Bodies too large to be parsed: as they are where they may be fields/values, else as texts.
+
+    As they are, each must be one whole object as far as its brackets go, or it could end the record
+    that it is sent in. All else is left to the data mart, and a note says so. A dialect that would
+    have to parse them does not: one row of text is a record, and a later version could read no more
+    out of a dead letter, because the bound that keeps other records from waiting would be the same.
+
+    Args:
+        name: the dialect that the span names.
+        request: the body as it was on the span.
+        response: likewise; None for a failed scoring.
+        tables: false where they cannot be fields/values: cut, or no JSON by their content type.
+
+    Returns:
+        The bodies, or the reason why they cannot become a record. Never raises.
+    """
+    dialect = _named(name)
     if isinstance(dialect, ConversionError):
         return dialect
     size = len(request) + len(response or b"")
-    if not dialect.KEEPS_TEXT:
-        return ConversionError(
-            "too_large_to_convert",
-            f"scoring.dialect: {name!r} would have to parse {size} bytes of bodies",
-        )
-    for side, body in (("request", request), ("response", response)):
-        fault = None if body is None else opaque.fault_of(body)
-        if fault is not None:
-            return ConversionError("invalid_json", f"{side}: {fault}")
-    return DialectBodies(request, response, None, (f"bodies: {size} bytes, not checked",))
+    bodies = [("request", request)] + ([] if response is None else [("response", response)])
+    if tables and (dialect is None or dialect.KEEPS_TEXT):
+        faults = [(side, opaque.fault_of(body)) for side, body in bodies]
+        fault = next((f"{side}: {fault}" for side, fault in faults if fault), None)
+        if fault is not None and response is not None:
+            return ConversionError("invalid_json", fault)
+        known = dialect is not None or all(opaque.looks_like_table(body) for _, body in bodies)
+        if fault is None and known:
+            return DialectBodies(request, response, None, (f"bodies: {size} bytes, not checked",))
+    return DialectBodies(
+        opaque.as_cell(SCORING_INPUT, request),
+        None if response is None else opaque.as_cell(PREDICTION, response),
+        1,
+        (f"bodies: {size} bytes are not parsed; kept as text",),
+        dialect=text.NAME,
+    )
 
 
-def _dialect(name: str | None) -> Dialect | ConversionError:
-    """The dialect of this name; fields/values where there is no name."""
-    if name is not None and name not in _DIALECTS:
-        allowed = ", ".join(_DIALECTS)
+def _named(name: str | None) -> detector.Dialect | ConversionError | None:
+    """The dialect of this name; None where there is no name."""
+    if name is None:
+        return None
+    dialect = detector.BY_NAME.get(name)
+    if dialect is None:
+        allowed = ", ".join(detector.BY_NAME)
         return ConversionError(
             "unknown_dialect", f"scoring.dialect: {name!r} is not one of: {allowed}"
         )
-    return _DIALECTS[name or fields_values.NAME]
+    return dialect

@@ -1,17 +1,27 @@
 """Opaque bodies: too large to be parsed, looked at only as far as their brackets go.
 
 A body is spliced into the record that it is sent in. One that closes more than it opens would end
-that record and begin another; one that a length limit has cut would leave it open.
+that record and begin another; one that a length limit has cut would leave it open. What is no
+fields/values can still be a text: the one cell of a table.
+
+Everything here goes in small parts: other threads wait no longer than one of them takes.
 """
 
 from __future__ import annotations
 
+import codecs
+import re
+
+import orjson
+
 _CHUNK = 256 * 1024
-"""Bytes looked at in one go: other threads wait no longer than that takes."""
+"""Bytes looked at in one go."""
 _DEEPEST = 10_000
 """Levels of nesting that are followed; no reader of JSON goes that deep."""
 _SPACE = b" \t\r\n"
 _OTHERS = bytes(set(range(256)) - set(b"{}[]"))
+_TABLE_KEYS = re.compile(rb'"(fields|values)"[ \t\r\n]*:')
+_KEY_LENGTH = 64
 _PARTNER = {ord("}"): ord("{"), ord("]"): ord("[")}
 
 
@@ -42,6 +52,28 @@ def fault_of(body: memoryview) -> str | None:
     if within_string or escape or still_open:
         return "it ends too early, as a text does that a length limit has cut"
     return None
+
+
+def looks_like_table(body: memoryview) -> bool:
+    """Whether `fields` and `values` stand somewhere in a JSON text, as the keys of something."""
+    found: set[bytes] = set()
+    for offset in range(0, len(body), _CHUNK):
+        part = bytes(body[max(0, offset - _KEY_LENGTH) : offset + _CHUNK])
+        found.update(_TABLE_KEYS.findall(part))
+        if len(found) > 1:
+            return True
+    return False
+
+
+def as_cell(column: str, body: memoryview) -> memoryview:
+    """The fields/values text of one row and column that holds a text, whatever its bytes are."""
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    text = bytearray(b'{"fields":' + orjson.dumps([column]) + b',"values":[["')
+    for offset in range(0, len(body), _CHUNK):
+        last = offset + _CHUNK >= len(body)
+        text += orjson.dumps(decoder.decode(bytes(body[offset : offset + _CHUNK]), last))[1:-1]
+    text += b'"]]}'
+    return memoryview(text).toreadonly()
 
 
 def _follow(brackets: bytes, still_open: bytearray) -> bool:

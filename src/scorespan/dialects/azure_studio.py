@@ -1,0 +1,147 @@
+"""The Azure ML Studio dialect: `{"Inputs": {"input1": ...}}` and `{"Results": {"output1": ...}}`.
+
+Rows are a list of objects, or the table `{"ColumnNames": [...], "Values": [[...]]}`. The names of
+ports are anything: the only one there is counts. Web services of Studio send every value as text,
+which become numbers; containers of the Designer (`WebServiceInput0`) send types, and stay as they
+are. `Scored Probabilities for Class "x"` columns become one array. Columns of the answer that only
+repeat the request are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from scorespan.dialects.answers import answer
+from scorespan.dialects.bodies import DialectBodies
+from scorespan.dialects.native import Native
+from scorespan.dialects.table import Table, numbers_from_text, object_rows, paired
+from scorespan.errors import ConversionError
+
+NAME = "azure_studio"
+KEEPS_TEXT = False
+_TYPED = "WebService"
+"""How the Designer's port names begin."""
+_CLASS = re.compile(r'Scored Probabilities for Class "?(.*?)"?')
+_PROBABILITIES = "Scored Probabilities"
+
+
+def recognises(native: Native) -> bool:
+    """Whether the request's rows stand under the ports of `Inputs`."""
+    if not native.request.is_json:
+        return False
+    document = native.request.document
+    ports = document.get("Inputs") if isinstance(document, dict) else None
+    return isinstance(ports, dict) and any(_is_rows(rows) for rows in ports.values())
+
+
+def read(native: Native) -> DialectBodies | ConversionError:
+    """Both bodies as tables; see `scorespan.dialects.read`."""
+    request, notes = _side(native.request.document, "Inputs", "request")
+    if native.response is None:
+        return paired(NAME, native, request, None, notes)
+    document = native.response.document
+    if not isinstance(document, dict) or not isinstance(document.get("Results"), dict):
+        return paired(NAME, native, request, answer(native, len(request.rows)), notes)
+    scored, more = _side(document, "Results", "response")
+    response = _with_array(_without(scored, request))
+    return paired(NAME, native, request, response, (*notes, *more))
+
+
+def _side(document: Any, around: str, side: str) -> tuple[Table, tuple[str, ...]]:
+    """The table of one body, and notes about it."""
+    ports = document.get(around) if isinstance(document, dict) else None
+    if not isinstance(ports, dict):
+        raise ConversionError("no_rows", f"{side}: an object with `{around}` is needed")
+    name, rows = _port(ports, f"{side}.{around}")
+    where = f"{side}.{around}.{name}"
+    if isinstance(rows, dict) and isinstance(rows.get("value"), dict):
+        rows = rows["value"]
+    if isinstance(rows, dict) and "ColumnNames" in rows:
+        table = _named(rows, where)
+    else:
+        objects = rows if isinstance(rows, list) else [rows]
+        if not all(isinstance(row, dict) for row in objects):
+            raise ConversionError("wrong_type", f"{where}: a list of objects is needed")
+        table = object_rows(objects)
+    if name.startswith(_TYPED) or not _all_text(table):
+        return table, ()
+    return numbers_from_text(table, side)
+
+
+def _port(ports: dict[str, Any], where: str) -> tuple[str, Any]:
+    """Name and rows of the one port that has rows."""
+    found = [(name, rows) for name, rows in ports.items() if _is_rows(rows)]
+    if len(found) == 1:
+        return found[0]
+    named = ", ".join(name for name, _ in found) or "none"
+    raise ConversionError("several_tables", f"{where}: one port with rows is needed, not: {named}")
+
+
+def _is_rows(rows: Any) -> bool:
+    if isinstance(rows, dict):
+        return "ColumnNames" in rows or isinstance(rows.get("value"), dict) or bool(rows)
+    return isinstance(rows, list)
+
+
+def _named(rows: dict[str, Any], where: str) -> Table:
+    """The table form."""
+    names, values = rows["ColumnNames"], rows.get("Values")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConversionError("wrong_type", f"{where}.ColumnNames: a list of strings is needed")
+    if not isinstance(values, list):
+        raise ConversionError("wrong_type", f"{where}.Values: a list of rows is needed")
+    for position, row in enumerate(values):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise ConversionError(
+                "row_width_mismatch",
+                f"{where}.Values[{position}]: a list of {len(names)} values is needed",
+            )
+    return Table(names, values)
+
+
+def _all_text(table: Table) -> bool:
+    """Whether every value is text, as engines send it that know no other type."""
+    return all(isinstance(cell, str) or cell is None for row in table.rows for cell in row)
+
+
+def _without(scored: Table, request: Table) -> Table:
+    """The answer without the columns that the request has; all of it, if no other is left."""
+    known = set(request.fields)
+    kept = [place for place, field in enumerate(scored.fields) if field not in known]
+    if not kept:
+        return scored
+    return _columns(scored, kept)
+
+
+def _with_array(scored: Table) -> Table:
+    """The answer with one array of the probabilities of all classes, at the place of the first."""
+    classes = {
+        place: found[1]
+        for place, field in enumerate(scored.fields)
+        if (found := _CLASS.fullmatch(field))
+    }
+    if not classes or _PROBABILITIES in scored.fields:
+        return scored
+    first = min(classes)
+    fields = [
+        _PROBABILITIES if place == first else field
+        for place, field in enumerate(scored.fields)
+        if place == first or place not in classes
+    ]
+    rows = [
+        [
+            [row[of] for of in classes] if place == first else cell
+            for place, cell in enumerate(row)
+            if place == first or place not in classes
+        ]
+        for row in scored.rows
+    ]
+    return Table(fields, rows, labels=list(classes.values()))
+
+
+def _columns(table: Table, places: list[int]) -> Table:
+    return Table(
+        [table.fields[place] for place in places],
+        [[row[place] for place in places] for row in table.rows],
+    )

@@ -1,0 +1,55 @@
+"""The objects dialect: `[{"a": 1, "b": "x"}, ...]`, or one flat object for one row.
+
+Columns are the keys of all objects in the order in which they are first seen; where an object lacks
+one, the cell is null. Values may be any JSON. A list of lists or of single values is taken as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scorespan.dialects.answers import answer
+from scorespan.dialects.bodies import DialectBodies
+from scorespan.dialects.native import Native
+from scorespan.dialects.table import Table, named_rows, object_rows, paired
+from scorespan.errors import ConversionError
+
+NAME = "objects"
+KEEPS_TEXT = False
+
+
+def recognises(native: Native) -> bool:
+    """Whether the request is a list of objects or of rows, or an object with members."""
+    if not native.request.is_json:
+        return False
+    document = native.request.document
+    if isinstance(document, dict):
+        return bool(document)
+    return isinstance(document, list) and bool(document)
+
+
+def read(native: Native) -> DialectBodies | ConversionError:
+    """Both bodies as tables; see `scorespan.dialects.read`."""
+    document = native.request.document
+    request = rows_table(document if isinstance(document, list) else [document], native, "request")
+    if isinstance(request, ConversionError):
+        return request
+    response = None if native.response is None else answer(native, len(request.rows))
+    return paired(NAME, native, request, response)
+
+
+def rows_table(rows: list[Any], native: Native, where: str) -> Table | ConversionError:
+    """The table of rows that may be objects, lists or single values, all of one kind.
+
+    One list of single values is one row where the settings name as many columns.
+    """
+    if all(isinstance(row, dict) for row in rows):
+        return object_rows(rows)
+    names = native.feature_names
+    if all(isinstance(row, list) for row in rows):
+        return named_rows(rows, names, where)
+    if any(isinstance(row, (list, dict)) for row in rows):
+        return ConversionError("wrong_type", f"{where}: rows of one kind are needed")
+    if names is not None and len(names) == len(rows) > 1:
+        return named_rows([rows], names, where)
+    return named_rows([[row] for row in rows], names, where)

@@ -1,0 +1,229 @@
+"""Tables: what dialects share on the way from native rows to fields/values text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from scorespan.dialects.bodies import DialectBodies
+from scorespan.dialects.native import Native
+from scorespan.errors import ConversionError
+
+PREDICTION = "prediction"
+"""The column of an answer that names none."""
+SCORING_INPUT = "scoring_input"
+"""The column of a request that has no columns."""
+_SMALL = 10_000
+_SPARSE = 32
+"""A table may have this many cells for each value that is there, beyond the small ones."""
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_CELLS, _CELLS_OF_MEMBER = 1_000_000, 16
+"""Cells that objects may become, at least and for each member that they have."""
+_NOT_FINITE = {"nan", "inf", "infinity", "-inf", "-infinity", "+inf", "+infinity", "∞", "-∞"}
+
+
+class Table(NamedTuple):
+    """Columns and rows of one body; every row as wide as the fields.
+
+    `labels` are the names of the classes whose probabilities stand in an array, in its order.
+    """
+
+    fields: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    labels: Sequence[str] | None = None
+
+
+def fields_values_text(
+    fields: Sequence[str], rows: Sequence[Sequence[Any]], labels: Sequence[str] | None = None
+) -> bytes:
+    """The fields/values text of columns and rows.
+
+    Raises:
+        ConversionError: `nested_too_deep`; a cell nests deeper than can be written.
+    """
+    members: dict[str, Any] = {"fields": fields, "values": rows}
+    if labels is not None:
+        members["labels"] = labels
+    return encoded(members)
+
+
+def encoded(value: object) -> bytes:
+    """A document, or part of one, as JSON text.
+
+    Raises:
+        ConversionError: `nested_too_deep`; it nests deeper than can be written.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise ConversionError("nested_too_deep", f"it cannot be written again: {error}") from error
+
+
+def paired(
+    dialect: str,
+    native: Native,
+    request: Table,
+    response: Table | None,
+    notes: Iterable[str] = (),
+) -> DialectBodies | ConversionError:
+    """Both tables as the dialect's bodies; row i of the answer belongs to row i of the request.
+
+    Args:
+        dialect: its name.
+        native: where the tables are from; its notes are put first.
+        request: the request's table.
+        response: the answer's; None for a failed scoring.
+        notes: what the dialect had to change.
+
+    Returns:
+        The bodies; `row_count_mismatch` where not every row has its partner.
+
+    Raises:
+        ConversionError: `nested_too_deep`.
+    """
+    count = len(request.rows)
+    if response is not None and len(response.rows) != count:
+        return ConversionError(
+            "row_count_mismatch",
+            f"response: {len(response.rows)} rows for {count} rows of the request",
+        )
+    return DialectBodies(
+        fields_values_text(*request),
+        None if response is None else fields_values_text(*response),
+        count,
+        (*native.notes, *notes),
+        dialect=dialect,
+    )
+
+
+def object_rows(objects: Iterable[dict[str, Any]]) -> Table:
+    """One row for each object; columns are all of their keys, first seen first; absent is null.
+
+    Raises:
+        ConversionError: `too_sparse`.
+    """
+    objects = list(objects)
+    fields = keys_of(objects)
+    return Table(fields, [[item.get(field) for field in fields] for item in objects])
+
+
+def keys_of(objects: Sequence[dict[str, Any]]) -> list[str]:
+    """All keys of objects, first seen first.
+
+    Raises:
+        ConversionError: `too_sparse`; a table of them would hold next to nothing but nulls, and
+            grow with the square of the body.
+    """
+    keys = list(dict.fromkeys(key for item in objects for key in item))
+    cells, members = len(keys) * len(objects), sum(map(len, objects))
+    if cells > max(_CELLS, _CELLS_OF_MEMBER * members):
+        raise ConversionError(
+            "too_sparse", f"{len(objects)} objects of {members} members have {len(keys)} keys"
+        )
+    return keys
+
+
+def named_rows(
+    rows: Sequence[Sequence[Any]], names: Sequence[str] | None, where: str
+) -> Table | ConversionError:
+    """Rows without names under the names that the settings give, else `f0`, `f1`, ...
+
+    Args:
+        rows: the rows.
+        names: `Native.feature_names`, in the order of the columns.
+        where: the place of the rows in the body, for the reason.
+
+    Returns:
+        The table; `row_width_mismatch` where a row is not as wide as the others or the names.
+    """
+    width = len(names) if names is not None else len(rows[0]) if rows else 0
+    for position, row in enumerate(rows):
+        if len(row) != width:
+            of = "names in scoring.feature.names" if names is not None else "in the first row"
+            return ConversionError(
+                "row_width_mismatch", f"{where}[{position}]: {len(row)} values for {width} {of}"
+            )
+    return Table(list(names) if names is not None else [f"f{at}" for at in range(width)], rows)
+
+
+def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
+    """The table of what stands in a response for the predictions.
+
+    Objects are rows by their keys, and an object of lists that are all as long as the request is
+    one of columns. A list is one row for each element, unless the request has one row and the list
+    another length: then it is that row's prediction. All else is one row. What has no columns gets
+    `prediction`, or the fields that the settings give.
+
+    Args:
+        value: what stands there.
+        fields: `Native.prediction_fields`: these, in this order, and no others.
+        rows: how many rows the request has.
+    """
+    if isinstance(value, dict) and value and all(_is_column(item, rows) for item in value.values()):
+        value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    answers = value if isinstance(value, list) else [value]
+    if rows == 1 and len(answers) != 1:
+        answers = [value]
+    if answers and all(isinstance(item, dict) for item in answers):
+        if fields is None:
+            return object_rows(answers)
+        return Table(fields, [[item.get(field) for field in fields] for item in answers])
+    if fields is None:
+        return Table([PREDICTION], [[item] for item in answers])
+    if all(isinstance(item, list) and len(item) == len(fields) for item in answers):
+        return Table(fields, answers)
+    # One field holds whatever a row has; more could only be filled by as many values.
+    return Table(fields[:1] or [PREDICTION], [[item] for item in answers])
+
+
+def _is_column(item: Any, rows: int) -> bool:
+    return isinstance(item, list) and len(item) == rows
+
+
+def number_of(text: str) -> Any:
+    """The number that a text is, as JSON writes numbers; the text itself where it is none.
+
+    `007` is none, so codes with zeros in front stay what they are; `1e5` and `1.5E-05` are.
+    """
+    if not _NUMBER.fullmatch(text):
+        return text
+    if _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    number = float(text)
+    return number if repr(number) == text or _short(text) else orjson.Fragment(text)
+
+
+def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]:
+    """The table with numbers for texts, of engines known to send text, and notes about it.
+
+    Column by column, so that a column has one type: all of its texts must be numbers. Beside
+    numbers, empty text is null (a missing value), and so, with a note, are NaN and infinities.
+
+    Args:
+        table: of texts; what is no text stays as it is.
+        where: the side of the body, for the notes.
+    """
+    rows = [list(row) for row in table.rows]
+    notes: list[str] = []
+    for place, field in enumerate(table.fields):
+        texts = [row[place] for row in rows if isinstance(row[place], str)]
+        found = {text: number_of(text) for text in dict.fromkeys(texts) if text.strip()}
+        odd = [text for text in found if text.lower() in _NOT_FINITE]
+        numbers = {text: number for text, number in found.items() if not isinstance(number, str)}
+        if not numbers or len(numbers) + len(odd) < len(found):
+            continue
+        for row in rows:
+            if isinstance(row[place], str):
+                row[place] = numbers.get(row[place])
+        notes += [f"{where}: {text} in {field!r} became null" for text in odd]
+    return table._replace(rows=rows), tuple(notes)
+
+
+def _short(text: str) -> bool:
+    """Whether a double holds the number to its last digit, however it is spelt."""
+    digits, _, exponent = text.lower().partition("e")
+    return len(digits) <= 16 and len(exponent) <= 3
