@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from scorespan.mart import (
     data_mart_routes,
     payload_routes,
+    performance_routes,
     subscription_routes,
     token_routes,
 )
@@ -41,6 +42,7 @@ ROUTERS = (
     data_mart_routes.router,
     subscription_routes.router,
     payload_routes.router,
+    performance_routes.router,
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, and_, func, literal_column, select
 
+from scorespan.mart.performance import Performance, Sample, Scope, performances, samples
 from scorespan.mart.store import (
     ApiKey,
     Binding,
@@ -244,6 +245,14 @@ class SqlReader:
                 slices[sequence] = (skip, taken)
                 skip, left = 0, left - taken
         return slices
+
+    def performances(self, scope: Scope) -> list[Performance]:
+        """How each deployment in scope performed, by its id."""
+        return performances(self._connection, scope)
+
+    def samples(self, scope: Scope) -> tuple[str, list[Sample]]:
+        """What each sample stands for, and those in scope, oldest first."""
+        return samples(self._connection, scope)
 
     def conflicts(
         self, data_mart_id: str, subscription_id: str | None, limit: int

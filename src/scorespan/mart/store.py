@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from scorespan.mart.payload import Record
+    from scorespan.mart.performance import Performance, Sample, Scope
     from scorespan.mart.table import Columns
 
 
@@ -158,6 +159,15 @@ class Reader(Protocol):
         """Records that hold the rows `offset` to `offset + limit`, newest timestamp first.
 
         Each with its first row that is wanted and how many. Equal timestamps: stored last, first.
+        """
+
+    def performances(self, scope: Scope) -> list[Performance]:
+        """How each deployment in scope performed, by its id."""
+
+    def samples(self, scope: Scope) -> tuple[str, list[Sample]]:
+        """Samples in scope, oldest first, and what each stands for: `record`, or an interval.
+
+        Few enough to be answered at once: where there are many records, the intervals are longer.
         """
 
     def conflicts(

@@ -98,7 +98,8 @@ payload_records = Table(
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
     UniqueConstraint("table_id", "scoring_id", name="payload_records_key"),
-    # Covers the order of the table's rows and their count, so that neither reads a body.
+    # Covers the order of the table's rows, their count, and performance, so that none of these
+    # reads a body.
     Index(
         "payload_records_newest",
         "table_id",
@@ -106,6 +107,8 @@ payload_records = Table(
         "store_sequence",
         "status",
         "row_count",
+        "deployment_id",
+        "response_time",
     ),
     Index(
         "payload_records_producer",
