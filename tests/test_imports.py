@@ -81,7 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "": {"decorator", "scoring", "sdk"},
     "demo": {"", "delivery", "demo"},
     "cli": {"", "cli", "conversion.span", "delivery", "demo", "intake", "letters", "mart",
-            "openscale", "receiver", "reconcile", "requeue", "spool"},
+            "openscale", "receiver", "reconcile", "requeue", "spool", "startup"},
 }  # fmt: skip
 
 # Of the floor, the data mart shares only what stands on the wire.

@@ -36,6 +36,7 @@ Where no function is named after it, it is `instrument`.
 CLIENTS = {
     "botocore.client": "scorespan.instrumentation.botocore",
     "httpx": "scorespan.instrumentation.httpx",
+    "httpx2": "scorespan.instrumentation.httpx",
     "multiprocessing.util": "scorespan.instrumentation.exits",
     "requests.sessions": "scorespan.instrumentation.requests",
     "urllib.request": "scorespan.instrumentation.urllib",
@@ -79,6 +80,7 @@ def stay_off() -> None:
     global _started, _checked  # noqa: PLW0603 - see start
     _started = _checked = True
     switch.off()
+    os.environ["SCORESPAN_ENABLE"] = "0"  # for its children
 
 
 def _wanted(*, asked: bool) -> bool:

@@ -25,7 +25,8 @@ from cryptography.x509.oid import NameOID
 from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 from scorespan.mart.incoming import LARGEST_TOTAL
-from scorespan.mart.server import default_folder, running_mart
+from scorespan.mart.place import default_folder
+from scorespan.mart.server import running_mart
 
 COMMAND = [sys.executable, "-c", "from scorespan.cli.mart import mart; mart()"]
 GRANT = "urn:ibm:params:oauth:grant-type:apikey"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from scorespan.startup import stay_off
+
 
 def main() -> None:
     """The `scorespan` command."""
+    # What switches capture on for the services of this environment is not meant for our servers.
+    stay_off()
     try:
         from scorespan.cli.command import scorespan
     except ModuleNotFoundError as error:

@@ -9,8 +9,10 @@ import click
 import scorespan as package
 from scorespan.cli.demo import demo
 from scorespan.cli.mart import mart
+from scorespan.cli.performance import performance
 from scorespan.cli.receive import receive
 from scorespan.cli.reconcile import reconcile
+from scorespan.cli.run import run
 from scorespan.cli.spool import spool
 from scorespan.cli.table import table
 
@@ -32,5 +34,5 @@ def scorespan() -> None:
     """Payload logging for machine-learning models over OpenTelemetry."""
 
 
-for _command in (demo, mart, receive, reconcile, spool, table):
+for _command in (demo, mart, performance, receive, reconcile, run, spool, table):
     scorespan.add_command(_command)

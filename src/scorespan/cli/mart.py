@@ -11,6 +11,7 @@ import click
 from scorespan.cli.tls_options import tls_options
 from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
+from scorespan.mart.place import PORT, default_folder
 
 
 @click.command()
@@ -24,7 +25,7 @@ from scorespan.errors import SettingsError
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8787,
+    default=PORT,
     show_default=True,
     help="Port to listen on; 0 takes any free one.",
 )
@@ -55,7 +56,7 @@ def mart(  # noqa: PLR0913, PLR0917 - one for each option
     00000000-0000-0000-0000-000000000000; others are made through the REST API.
     """
     try:
-        from scorespan.mart.server import Opened, default_folder, serve
+        from scorespan.mart.server import Opened, serve
         from scorespan.mart.subscribe import subscribe_once
     except ImportError as error:
         message = f"{error.name} is missing; install scorespan[mart]"

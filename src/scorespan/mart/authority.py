@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from scorespan.errors import SettingsError
+from scorespan.mart.place import ADMIN_KEY_FILE
 from scorespan.mart.store import ApiKey
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from scorespan.mart.store import Store
 
-ADMIN_KEY_FILE = "admin.key"
 SIGNING_FILE = "signing.key"
 _ALGORITHM = "HS256"
 _SECRET_BYTES = 32

@@ -19,8 +19,9 @@ from scorespan.endpoint import Endpoint
 from scorespan.errors import SettingsError
 from scorespan.mart.access import Mart
 from scorespan.mart.app import create_app
-from scorespan.mart.authority import ADMIN_KEY_FILE, first_key, open_authority
+from scorespan.mart.authority import first_key, open_authority
 from scorespan.mart.connection import JoinedProtocol
+from scorespan.mart.place import ADMIN_KEY_FILE
 from scorespan.mart.sqlite import SqliteStore
 from scorespan.mart.subscribe import subscribe
 from scorespan.mart.timestamp import utc_now
@@ -35,13 +36,6 @@ DATABASE_FILE = "mart.sqlite3"
 # into one that is just being closed.
 _KEEP_ALIVE_SECONDS = 75
 _SHUTDOWN_SECONDS = 10
-
-
-def default_folder() -> Path:
-    """Where a mart keeps its data unless told otherwise."""
-    state = os.environ.get("XDG_STATE_HOME")
-    root = Path(state) if state else Path.home() / ".local" / "state"
-    return root / "scorespan-mart"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from scorespan.mart.access import Mart
+from scorespan.mart.place import DEFAULT_DATA_MART
 from scorespan.mart.store import Binding, Subscription
 from scorespan.mart.timestamp import utc_text
 
-DEFAULT_DATA_MART = "00000000-0000-0000-0000-000000000000"
 DEFAULT_BINDING = "binding"
 
 
