@@ -66,6 +66,11 @@ def is_on() -> bool:
     return _undecided or _settings is not None
 
 
+def known() -> Settings | None:
+    """The settings, as soon as they are known; nothing is made or checked for it."""
+    return _settings or (None if _installed is None else _installed[0])
+
+
 def ready() -> Settings | None:
     """The settings of the capture; None where it is off. Raises nothing, from any thread.
 
