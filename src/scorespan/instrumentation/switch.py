@@ -116,16 +116,17 @@ def _decided() -> Settings | None:
             return None
         _deciding = True
         try:
+            # Each is forgotten when it is done: a child that is forked meanwhile begins anew.
             if _check is not None:
-                check, _check = _check, None
-                check()
+                _check()
             if _installed is not None:
-                (settings, configure), _installed = _installed, None
+                settings, configure = _installed
                 configure()
                 _settings = settings
         except Exception:  # noqa: BLE001, S110 - the caller of both has said what is wrong
             pass
         finally:
+            _check = _installed = None
             _undecided = _deciding = False
         return _settings
 
