@@ -65,7 +65,13 @@ def _is_json(body: NativeBody) -> bool:
     """Whether an answer that is not said to be CSV is JSON: services often do not say either."""
     if body.content_type is not None and body.is_json:
         return True
-    return body.text.lstrip()[:1] in {b"{", b"[", b'"'}
+    first = body.text.lstrip()[:1]
+    if first != b'"':
+        return first in {b"{", b"["}
+    try:
+        return bool(body.document)
+    except ConversionError:  # a quoted cell
+        return False
 
 
 def _predictions(body: NativeBody) -> Any:

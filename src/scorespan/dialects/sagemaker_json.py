@@ -104,12 +104,12 @@ def _rows(
                 "wrong_type",
                 f"{where}[{position}]: an object with a list of `features` is needed, as in others",
             )
-        features = instance[_FEATURES] if _FEATURES in instance else instance[_DATA][_FEATURES]
+        holder = _FEATURES if _FEATURES in instance else _DATA
+        features = instance[_FEATURES] if holder == _FEATURES else instance[_DATA][_FEATURES]
         is_dense = isinstance(features, dict) and features.keys() == _DENSE
         rows.append(features["values"] if is_dense else features)
-        others.update(dict.fromkeys(instance))
-    known = {_FEATURES if _FEATURES in others else _DATA}
-    notes = left_out(others, known, where)
+        others.update(dict.fromkeys(name for name in instance if name != holder))
+    notes = left_out(others, set(), where)
     if any(isinstance(features, dict) for features in rows):
         return Table([_FEATURES], [[features] for features in rows]), notes
     return raised(named_rows(rows, names, where)), notes
