@@ -64,7 +64,11 @@ ALLOWED: dict[str, set[str]] = {
         "conversion.otlp_json", "conversion.otlp_protobuf", "conversion.otlp_reading",
     },
     "conversion.native": {"conversion.span"},
-    "conversion.convert": {"conversion.native", "conversion.span", "dialects"},
+    "conversion.reading": {"conversion.native", "conversion.span", "dialects"},
+    "conversion.extras": {"conversion.span", "dialects"},
+    "conversion.convert": {
+        "conversion.extras", "conversion.reading", "conversion.span", "dialects",
+    },
     "conversion": set(),
     "spool": {"spool"},
     "delivery": {"conversion.convert", "conversion.span", "delivery", "spool"},

@@ -7,6 +7,7 @@ text that it was, and goes like that into the record.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import re
@@ -22,6 +23,24 @@ _LONG = re.compile(rb"-?\d[\d.]{15,}(?:[eE][-+]?\d+)?|-?[\d.]+[eE][-+]?\d{3,}")
 """Whatever looks like a number that may not fit into a double; within strings too."""
 _UNREAD = object()
 _NOT_FINITE = re.compile(rb"\b(?:NaN|Infinity)\b")
+
+
+@functools.lru_cache(maxsize=64)
+def media_type_of(content_type: str | None) -> str:
+    """A content type in small letters, without parameters; JSON where there is none."""
+    return JSON if content_type is None else content_type.partition(";")[0].strip().lower()
+
+
+@functools.lru_cache(maxsize=64)
+def says_json(content_type: str | None) -> bool:
+    """Whether a content type says JSON, one document; so does none at all."""
+    media_type = media_type_of(content_type)
+    return media_type in {JSON, "text/json"} or media_type.endswith("+json")
+
+
+def is_vague(content_type: str | None) -> bool:
+    """Whether a content type is what tools and frameworks say when nobody chose one."""
+    return media_type_of(content_type) in _VAGUE
 
 
 class NativeBody:
@@ -59,15 +78,12 @@ class NativeBody:
     @property
     def media_type(self) -> str:
         """The content type in small letters, without parameters."""
-        if self.content_type is None:
-            return JSON
-        return self.content_type.partition(";")[0].strip().lower()
+        return media_type_of(self.content_type)
 
     @property
     def says_json(self) -> bool:
         """Whether the content type says JSON, or the span says nothing."""
-        media_type = self.media_type
-        return media_type in {JSON, "text/json"} or media_type.endswith("+json")
+        return says_json(self.content_type)
 
     @property
     def is_json(self) -> bool:
@@ -76,7 +92,7 @@ class NativeBody:
         Command line tools send JSON as a form, and many services do not care.
         """
         return self.says_json or (
-            self.media_type in _VAGUE and self.text.lstrip()[:1] in {b"{", b"[", b'"'}
+            is_vague(self.content_type) and self.text.lstrip()[:1] in {b"{", b"[", b'"'}
         )
 
     @property
