@@ -41,6 +41,11 @@ def slot() -> Slot:
     return _installed
 
 
+def filled() -> bool:
+    """Whether `install` has put a tracer into the slot."""
+    return _installed is not _global
+
+
 def install(
     tracer: trace.Tracer | None, *, numbered: bool = True, logger: Logger | None = None
 ) -> None:

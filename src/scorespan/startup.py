@@ -156,7 +156,11 @@ def _check(*, serving: bool = False) -> None:
 
 def _configure() -> None:
     try:
-        from scorespan.sdk import configure  # noqa: PLC0415 - with the first scoring
+        from scorespan import provider  # noqa: PLC0415 - with the first scoring
+
+        if provider.filled():  # the application has called `configure` itself
+            return
+        from scorespan.sdk import configure  # noqa: PLC0415 - likewise
 
         configure()
     except Exception as error:
