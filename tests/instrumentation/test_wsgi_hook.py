@@ -1,0 +1,346 @@
+"""A WSGI call that a hook sees: bodies, failures, and what stays as it was."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import io
+
+import pytest
+
+from instrumentation.calls import FileWrapper, ask_wsgi, environ
+from scorespan import attributes
+from scorespan.instrumentation import wsgi
+from scorespan.instrumentation.exchange import running
+from scorespan.record import STATUS_ERROR
+
+REQUEST = b'{"fields": ["a"], "values": [[1]]}'
+RESPONSE = b'{"fields": ["b"], "values": [[2]]}'
+JSON = ("Content-Type", "application/json")
+
+pytestmark = pytest.mark.usefixtures("capture")
+
+
+def hooked(application):
+    """The application with a hook before it."""
+    return functools.partial(wsgi.call, "test", application)
+
+
+def answering(parts, *, status="200 OK", headers=(JSON,), read=True):
+    """An application that answers with these parts."""
+
+    def application(asked, start_response):
+        if read:
+            asked["wsgi.input"].read()
+        start_response(status, list(headers))
+        return parts
+
+    return application
+
+
+def only(recorded):
+    """The attributes of the only span."""
+    (span,) = recorded.spans()
+    return span.attributes
+
+
+def test_a_scoring_becomes_a_record(recorded):
+    """Request and answer, as they went over the wire."""
+    answer = ask_wsgi(hooked(answering([RESPONSE[:5], RESPONSE[5:]])), environ(body=REQUEST))
+    assert answer.body == RESPONSE
+    record = recorded.record()
+    assert (record.request, record.response) == (REQUEST, RESPONSE)
+    found = only(recorded)
+    assert found[attributes.REQUEST_CONTENT_TYPE] == "application/json"
+    assert found[attributes.RESPONSE_CONTENT_TYPE] == "application/json"
+    assert found[attributes.RESPONSE_CHUNKS] == 2
+    assert attributes.NOTES not in found
+
+
+@pytest.mark.parametrize("asked", [{"REQUEST_METHOD": "GET"}, {"REQUEST_METHOD": "HEAD"},
+                                   {"REQUEST_METHOD": "OPTIONS"}, {"PATH_INFO": "/ping"},
+                                   {"PATH_INFO": "/"}])  # fmt: skip
+def test_what_is_no_scoring_is_left_alone(recorded, asked):
+    """The application gets the server's own input and the server its own answer."""
+    seen = []
+
+    def application(found, start_response):
+        seen.append(found["wsgi.input"])
+        start_response("200 OK", [])
+        return result
+
+    result = [b"x"]
+    call = environ(**asked)
+    assert hooked(application)(call, lambda *_: None) is result
+    assert seen == [call["wsgi.input"]]
+    assert not recorded.spans()
+
+
+def test_a_path_is_what_the_client_sent(recorded, capture):
+    """What the application is mounted at is a part of it, and it may hold any character."""
+    capture(paths="/mü/score")
+    mounted = {"SCRIPT_NAME": "/mü".encode().decode("latin-1"), "PATH_INFO": "/score"}
+    ask_wsgi(hooked(answering([RESPONSE])), environ(body=REQUEST, **mounted))
+    assert len(recorded.spans()) == 1
+
+
+def test_one_request_is_one_record(recorded):
+    """However many hooks it passes."""
+    ask_wsgi(hooked(hooked(answering([RESPONSE]))), environ(body=REQUEST))
+    assert len(recorded.spans()) == 1
+
+
+def test_the_exchange_runs_while_the_service_works(recorded):
+    """In the call and in each part of its answer, and not between them."""
+    seen = []
+
+    def application(asked, start_response):
+        asked["wsgi.input"].read()
+        seen.append(running.get())
+        start_response("200 OK", [])
+
+        def parts():
+            seen.append(running.get())
+            yield b"x"
+
+        return parts()
+
+    result = hooked(application)(environ(), lambda *_: None)
+    assert running.get() is None
+    iterator = iter(result)
+    next(iterator)
+    assert running.get() is None
+    assert seen[0] is seen[1] is not None
+    result.close()
+    assert len(recorded.spans()) == 1
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: body.read(),
+        lambda body: b"".join(iter(lambda: body.read(3), b"")),
+        b"".join,
+        lambda body: b"".join(body.readlines()),
+        lambda body: b"".join(iter(body.readline, b"")),
+        lambda body: next(body) + body.read(),
+        lambda body: body.read1(100),
+        lambda body: io.BufferedReader(body).read(),
+    ],
+)
+def test_every_way_to_read_shows_what_was_read(recorded, read):
+    """The service reads as it likes; the record has it once."""
+    lines = b'{"fields": ["a"],\n"values": [[1]]}\n'
+    seen = []
+
+    def application(asked, start_response):
+        seen.append(read(asked["wsgi.input"]))
+        start_response("200 OK", [JSON])
+        return [RESPONSE]
+
+    ask_wsgi(hooked(application), environ(body=lines))
+    assert seen == [lines]
+    assert recorded.record().request == lines
+    assert attributes.NOTES not in only(recorded)
+
+
+def test_the_input_is_the_servers_in_all_else(recorded):
+    """Attributes of the original pass through."""
+
+    class Input(io.BytesIO):
+        mode = "rb"
+
+    def application(asked, start_response):
+        body = asked["wsgi.input"]
+        assert (body.mode, body.tell(), hasattr(body, "nothing")) == ("rb", 0, False)
+        return answering([RESPONSE])(asked, start_response)
+
+    assert not ask_wsgi(hooked(application), environ(wsgi__input=Input(b""))).error
+
+
+def test_an_unread_body_is_not_read(recorded):
+    """The record says how much of it there was."""
+    call = environ(body=REQUEST)
+    ask_wsgi(hooked(answering([RESPONSE], read=False)), call)
+    found = only(recorded)
+    assert found[attributes.REQUEST] == ""
+    assert found[attributes.REQUEST_SIZE] == len(REQUEST)
+    assert found[attributes.NOTES] == (
+        f"request: 0 of {len(REQUEST)} bytes were read by the service",
+    )
+    assert call["wsgi.input"].tell() == 0
+    assert recorded.record().response
+
+
+def test_an_unread_body_of_unknown_length_says_so(recorded):
+    """Chunked, nobody knows how much there was."""
+    for read in (True, False):
+        call = environ(body=REQUEST, CONTENT_LENGTH=None, HTTP_TRANSFER_ENCODING="chunked")
+        ask_wsgi(hooked(answering([RESPONSE], read=read)), call)
+    assert [span.attributes.get(attributes.NOTES) for span in recorded.spans()] == [
+        None,
+        ("request: 0 bytes were read by the service, not to the end",),
+    ]
+
+
+def test_a_body_past_the_bound_is_cut_and_says_so(recorded, capture):
+    """The client gets all of the answer."""
+    capture(body_max_bytes=10)
+    answer = ask_wsgi(hooked(answering([b"x" * 8, b"y" * 8])), environ(body=b"z" * 30))
+    assert answer.body == b"x" * 8 + b"y" * 8
+    found = only(recorded)
+    assert (found[attributes.REQUEST], found[attributes.REQUEST_SIZE]) == ("z" * 10, 30)
+    assert (found[attributes.RESPONSE], found[attributes.RESPONSE_SIZE]) == ("xxxxxxxxyy", 16)
+
+
+def test_compressed_bodies_are_kept_as_they_are(recorded):
+    """Both ways; what was done to them stands beside."""
+    headers = [JSON, ("Content-Encoding", "gzip")]
+    call = environ(body=b"\x1f\x8b", HTTP_CONTENT_ENCODING="gzip")
+    ask_wsgi(hooked(answering([b"\x1f\x8b"], headers=headers)), call)
+    found = only(recorded)
+    assert found[attributes.REQUEST] == found[attributes.RESPONSE] == "H4s="
+    assert found[attributes.REQUEST_ENCODING] == "gzip,base64"
+    assert found[attributes.RESPONSE_ENCODING] == "gzip,base64"
+
+
+def test_an_exception_passes_and_is_a_failed_scoring(recorded):
+    """The server gets it as it was."""
+
+    def application(asked, _start_response):
+        asked["wsgi.input"].read()
+        raise ValueError("bad")
+
+    assert ask_wsgi(hooked(application), environ(body=REQUEST)).error == "ValueError('bad')"
+    assert recorded.record().extras["error"]["type"] == "ValueError"
+    assert running.get() is None
+
+
+def test_an_answer_that_fails_in_its_middle_is_a_failed_scoring(recorded):
+    """What went out until then is kept beside."""
+
+    def parts():
+        yield b"half"
+        raise ValueError("bad")
+
+    answer = ask_wsgi(hooked(answering(parts())), environ(body=REQUEST))
+    assert (answer.parts, answer.error) == ([b"half"], "ValueError('bad')")
+    error = recorded.record().extras["error"]
+    assert (error["type"], error["response"]) == ("ValueError", "half")
+
+
+def test_a_client_that_is_gone_leaves_a_note(recorded):
+    """What went out until then is the answer."""
+    ask_wsgi(hooked(answering([b"half", b"rest"])), environ(body=REQUEST), parts=1)
+    found = only(recorded)
+    assert found[attributes.RESPONSE] == "half"
+    assert found[attributes.NOTES] == ("response: the client was gone after 4 bytes",)
+    assert recorded.record().response
+
+
+def test_a_client_that_got_nothing_was_not_answered(recorded):
+    """That is a failed scoring."""
+    ask_wsgi(hooked(answering([b"all"])), environ(body=REQUEST), parts=0)
+    assert recorded.record().extras["error"]["type"] == "Abandoned"
+
+
+def test_a_server_need_not_ask_past_the_announced_length(recorded):
+    """All bytes were there: nobody was gone."""
+    headers = [JSON, ("Content-Length", str(len(RESPONSE)))]
+    ask_wsgi(hooked(answering([RESPONSE], headers=headers)), environ(body=REQUEST), parts=1)
+    assert attributes.NOTES not in only(recorded)
+
+
+def test_a_redirect_is_no_scoring(recorded):
+    """The client comes again, to where it was sent."""
+    ask_wsgi(hooked(answering([b""], status="307 Temporary Redirect")), environ(body=REQUEST))
+    assert not recorded.spans()
+
+
+def test_close_is_passed_on_once_and_the_record_made_before(recorded):
+    """Whatever the service does then is none of the scoring."""
+    closed = []
+
+    class Parts(list):
+        def close(self):
+            closed.append(len(recorded.spans()))
+
+    result = hooked(answering(Parts([b"x"])))(environ(), lambda *_: None)
+    assert list(result) == [b"x"]
+    result.close()
+    result.close()
+    assert closed == [1]
+
+
+def test_an_error_of_close_reaches_the_server(recorded):
+    """It is the service's; the scoring was answered."""
+
+    class Parts(list):
+        def close(self):
+            raise ValueError("bad")
+
+    answer = ask_wsgi(hooked(answering(Parts([RESPONSE]))), environ(body=REQUEST))
+    assert answer.error == "ValueError('bad')"
+    assert recorded.record().response == RESPONSE
+
+
+def test_a_server_that_never_closes_loses_no_record(recorded):
+    """The record is made when the answer is dropped."""
+    answer = hooked(answering([RESPONSE]))(environ(body=REQUEST), lambda *_: None)
+    assert list(answer) == [RESPONSE]
+    assert not recorded.spans()
+    del answer
+    gc.collect()
+    assert recorded.record().response == RESPONSE
+
+
+def test_the_number_of_parts_stays_known():
+    """Servers make a length of an answer with one part; where it was unknown it stays so."""
+    call = hooked(answering([RESPONSE]))
+    assert len(call(environ(), lambda *_: None)) == 1
+    call = hooked(answering(iter([RESPONSE])))
+    assert not hasattr(call(environ(), lambda *_: None), "__len__")
+
+
+def test_a_file_goes_to_the_server_as_it_is(recorded):
+    """The server sends it without a copy; the record says that it was not seen."""
+    file = FileWrapper(io.BytesIO(RESPONSE))
+    headers = [JSON, ("Content-Length", str(len(RESPONSE)))]
+    call = environ(body=REQUEST)
+    assert hooked(answering(file, headers=headers))(call, lambda *_: None) is file
+    found = only(recorded)
+    assert "response: a file that the server sent, not captured" in found[attributes.NOTES]
+    assert found[attributes.RESPONSE_SIZE] == len(RESPONSE)
+    assert recorded.record()
+
+
+def test_what_is_written_the_old_way_is_kept(recorded):
+    """`start_response` returns a function that sends."""
+
+    def application(asked, start_response):
+        asked["wsgi.input"].read()
+        start_response("200 OK", [JSON])(RESPONSE[:3])
+        return [RESPONSE[3:]]
+
+    answer = ask_wsgi(hooked(application), environ(body=REQUEST))
+    assert (answer.written, answer.parts) == ([RESPONSE[:3]], [RESPONSE[3:]])
+    assert recorded.record().response == RESPONSE
+
+
+def test_an_application_may_start_its_answer_again(recorded):
+    """With the exception that made it do so: the second status counts, and it says why."""
+
+    def application(asked, start_response):
+        asked["wsgi.input"].read()
+        start_response("200 OK", [JSON])
+        try:
+            int("x")
+        except ValueError as error:
+            start_response("500 Oh", [], (type(error), error, error.__traceback__))
+        return [b"sorry"]
+
+    answer = ask_wsgi(hooked(application), environ(body=REQUEST))
+    assert answer.started == [("200 OK", [JSON], False), ("500 Oh", [], True)]
+    record = recorded.record()
+    assert record.extras["status"] == STATUS_ERROR
+    assert record.extras["error"]["type"] == "ValueError"
