@@ -131,16 +131,21 @@ def _of_csv(native: Native) -> tuple[Table, tuple[str, ...]]:
 
 
 def _has_header(native: Native) -> bool:
+    """Whether CSV has a header, as far as that can be told; see the module."""
+    answers = None
+    if native.response is not None:
+        if native.response.media_type in delimited.MEDIA_TYPES:
+            return False
+        document = native.response.document
+        answers = document.get("predictions") if isinstance(document, dict) else None
+        if not isinstance(answers, list):
+            return False
     lines = delimited.rows_of(native.request)
     if len(lines) < 2 or not _names_columns(lines[0]):
         return False
-    if native.response is None:
-        return any(cell is not None and not isinstance(number_of(cell), str) for cell in lines[1])
-    if native.response.media_type in delimited.MEDIA_TYPES:
-        return False
-    document = native.response.document
-    predictions = document.get("predictions") if isinstance(document, dict) else None
-    return isinstance(predictions, list) and len(predictions) == len(lines) - 1
+    if answers is not None:
+        return len(answers) == len(lines) - 1
+    return any(cell is not None and not isinstance(number_of(cell), str) for cell in lines[1])
 
 
 def _names_columns(header: list[str | None]) -> bool:
