@@ -103,8 +103,8 @@ def _deliver() -> None:
 
 
 def _await_end() -> None:
-    settings = switch.ready()
     for thread, number in tuple(_ending):
+        settings = switch.ready()
         thread.join((settings.shutdown_seconds if settings else 0.0) + _LATE_SECONDS)
         os.kill(os.getpid(), number)
 
