@@ -53,7 +53,9 @@ def convert(span: ScoringSpan) -> PayloadRecord | ConversionError:
     ):
         bodies = dialects.as_they_are(span.dialect, request, response)
     if bodies is not None:
-        answer, facts = span.response, plain_facts(span)
+        answer, facts = span.response, None
+        if span.request_content_type is not None or span.response_content_type is not None:
+            facts = plain_facts(span)
     else:
         bodies, answer, facts = read_bodies(span)
     if isinstance(bodies, ConversionError):

@@ -36,8 +36,7 @@ def extras_of(
         facts: what is to be said of the way the bodies came, by side.
     """
     failed = span.failed or bodies.failure is not None
-    extras = _names(span)
-    extras["status"] = STATUS_ERROR if failed else STATUS_OK
+    extras = _names(span, STATUS_ERROR if failed else STATUS_OK)
     if bodies.dialect != _USUAL_DIALECT:
         extras["dialect"] = bodies.dialect
     if facts is not None:
@@ -52,11 +51,11 @@ def extras_of(
     return extras
 
 
-def _names(span: ScoringSpan) -> dict[str, object]:
+def _names(span: ScoringSpan, status: str) -> dict[str, object]:
     """What names a scoring, and where it comes from; members are left out where nobody said it."""
     extras: dict[str, object] = {
         "v": 1,
-        "status": STATUS_OK,
+        "status": status,
         "trace_id": span.trace_id,
         "span_id": span.span_id,
     }

@@ -59,6 +59,8 @@ def read_bodies(span: ScoringSpan) -> ReadBodies:
 
 def plain_facts(span: ScoringSpan) -> dict[str, Any] | None:
     """What is to be said of bodies that are what the attributes hold: a type that is not JSON."""
+    if says_json(span.request_content_type) and says_json(span.response_content_type):
+        return None
     types = {"request": span.request_content_type, "response": span.response_content_type}
     told = {
         side: {"content_type": content_type}

@@ -19,6 +19,8 @@ from scorespan.errors import ConversionError
 
 JSON = "application/json"
 _VAGUE = {"", "text/plain", "application/x-www-form-urlencoded"}
+_SHAPES = bytes.maketrans(b"123456789.E+", b"0000000000e-")
+_SUSPECT = (b"0" * 16, b"0e000", b"0e-000")
 _LONG = re.compile(rb"-?\d[\d.]{15,}(?:[eE][-+]?\d+)?|-?[\d.]+[eE][-+]?\d{3,}")
 """Whatever looks like a number that may not fit into a double; within strings too."""
 _UNREAD = object()
@@ -175,7 +177,11 @@ def _parsed(text: bytes, side: str) -> tuple[Any, tuple[str, ...]]:
         if not _NOT_FINITE.search(text):
             raise ConversionError("invalid_json", f"{side}: {json_fault(error)}") from None
         return _slowly(text, side, json_fault(error))
-    if all(_fits(number) for number in _LONG.findall(text)):
+    # In most bodies no number is that long, and this says so ten times faster than a pattern.
+    shapes = text.translate(_SHAPES)
+    if not any(suspect in shapes for suspect in _SUSPECT) or all(
+        _fits(number) for number in _LONG.findall(text)
+    ):
         return document, ()
     return _slowly(text, side, "a number cannot be read")
 
