@@ -28,7 +28,7 @@ def capture(recorded: Recorded) -> Iterator[Callable[..., Settings]]:
 
 
 @pytest.fixture
-def hooked(monkeypatch: pytest.MonkeyPatch, capture: Callable[..., Settings]) -> Iterator[Recorded]:
+def hooked(monkeypatch: pytest.MonkeyPatch, capture: Callable[..., Settings]) -> Iterator[None]:
     """Flask and Starlette with their hooks, while the test runs."""
     # Here: other environments run the tests that need neither.
     import flask.app
