@@ -11,6 +11,7 @@ PINS: dict[str, tuple[str, ...]] = {
     "azureml": (
         *CORE,
         "azureml-inference-server-http==1.5.1",
+        "numpy==2.2.6",
         "opentelemetry-api==1.33.0",
         "opentelemetry-sdk==1.33.0",
     ),

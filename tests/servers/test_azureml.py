@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
+from base64 import b64encode
 from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -14,7 +18,32 @@ from servers.serving import arrived, free_port, installed, serving
 
 EXAMPLE = EXAMPLES / "azureml_score"
 SERVER = "Azure ML inference server 1.5.1"
+PROGRAMS = Path(__file__).parent / "programs"
 MODEL = EXAMPLE / "models" / "house-prices" / "3"
+ROOT = EXAMPLES.parent
+DOCUMENT = "azureml-app-insights.md"
+STUBS = {
+    "sklearn/__init__.py": "",
+    "sklearn/externals/__init__.py": "",
+    "sklearn/externals/joblib.py": """
+class Model:
+    def predict(self, data):
+        return data.sum(axis=1)
+
+def load(path):
+    return Model()
+""",
+    "sklearn/linear_model.py": "class Ridge: pass",
+    "azureml/__init__.py": "",
+    "azureml/core/__init__.py": "",
+    "azureml/core/model.py": """
+class Model:
+    @staticmethod
+    def get_model_path(model_name):
+        return model_name
+""",
+}
+"""What the document's script imports and nobody installs any more; its model adds."""
 FEATURES = "area,rooms"
 GOOD = b'{"data": [[100, 4], [50.5, 2]]}'
 ANSWER = [280000.0, 165750.0]
@@ -46,18 +75,6 @@ def serve(azureml, live, tmp_path):
             yield server
 
     return start
-
-
-@pytest.fixture
-def script(tmp_path):
-    """Writes a scoring script; its `init` does nothing."""
-
-    def write(run, imports=""):
-        path = tmp_path / "script.py"
-        path.write_text(f"{imports}\ndef init():\n    pass\n\n{run}")
-        return path
-
-    return write
 
 
 def test_every_call_is_one_record_and_the_swallowed_exception_a_failed_scoring(serve, live, row):
@@ -102,3 +119,152 @@ def test_every_call_is_one_record_and_the_swallowed_exception_a_failed_scoring(s
     said = server.output.read_text()
     assert "model initialized" in said
     assert printed in said
+
+
+def test_what_a_script_does_badly(serve, live):
+    """Raising, running for too long, handling an error, and requests that are no text."""
+    told = {}
+    with serve(PROGRAMS / "azureml_awkward.py", SCORING_TIMEOUT_MS="1000") as server:
+
+        def post(name, body, expected, **options):
+            answer = server.post("/score", body, **options)
+            assert answer.status_code == expected, answer.text
+            told[name] = answer.headers["x-request-id"]
+            return answer
+
+        post("raise", b'{"do": "raise"}', 500)
+        post("wait", b'{"do": "wait"}', 500)
+        post("handle", b'{"do": "handle"}', 200)
+        post("no text", b"\xff\x00{}", 400)
+        post("form", b'{"do": "echo"}', 500, content_type="application/x-www-form-urlencoded")
+        server.stop()
+    records = {record.scorespan["request_id"]: record for record in arrived(live, len(told))}
+    found = {name: records[request_id] for name, request_id in told.items()}
+    errors = {name: record.scorespan.get("error") for name, record in found.items()}
+
+    assert errors["raise"]["type"] == "ArithmeticError"
+    assert errors["raise"]["message"] == "no such number"
+    assert errors["raise"]["stacktrace"].endswith(
+        'raise ArithmeticError("no such number")\nArithmeticError: no such number\n'
+    )
+    assert errors["wait"]["type"].endswith("UserScriptTimeout")
+    assert "in run\n    time.sleep(60)" in errors["wait"]["stacktrace"]
+    assert 1000 <= found["wait"].response_time < 60_000
+    assert errors["handle"] is None
+    assert found["handle"].scorespan["prints"] == ["run: handle", "no age, so 40"]
+    assert "handled: KeyError" in found["handle"].scorespan["notes"]
+    assert errors["no text"]["type"].endswith("BadInput")
+    assert found["no text"].scorespan["http_status"] == 400
+    # The server reads it as a form, and the script sees nothing; the record has it all the same.
+    assert errors["form"]["type"] == "json.decoder.JSONDecodeError"
+    assert json.loads(found["form"].request_text)["values"] == [["echo"]]
+
+
+def test_large_bodies_arrive_whole_from_two_workers(serve, live, row):
+    """A megabyte each way, sixteen times what Application Insights takes, byte for byte."""
+    sizes = [20_000 + 1_000 * number for number in range(6)]
+    answers = []
+    with serve(
+        PROGRAMS / "azureml_awkward.py", "--worker_count", "2", SCORESPAN_FEATURE_NAMES=""
+    ) as server:
+        for size in sizes:
+            values = [[number, f"text with äöü {number} of a row"] for number in range(size)]
+            body = json.dumps({"fields": ["a", "b"], "values": values}).encode()
+            assert len(body) > 1_000_000
+            server.session.close()  # so that another worker may take the next one
+            answer = server.post("/score", body)
+            assert (answer.status_code, answer.content) == (200, body)
+            answers.append(body)
+        server.stop()
+    records = arrived(live, len(sizes))
+    found = row(SERVER).found
+    found("request", sorted(record.request_text for record in records) == sorted(answers))
+    found("response", sorted(record.response_text for record in records) == sorted(answers))
+    assert all("notes" not in record.scorespan for record in records)
+
+
+def test_the_request_as_it_is(serve, live, tmp_path):
+    """`@rawhttp`: bytes, statuses, streams; prints as log records; no body on other providers."""
+    body = bytes(range(256)) * 4
+    octets = "application/octet-stream"
+    logs, spans = tmp_path / "logs", tmp_path / "spans"
+    with serve(
+        PROGRAMS / "azureml_raw.py",
+        "--appinsights_instrumentation_key",
+        "00000000-0000-0000-0000-000000000000",
+        LOG_RECORDS=str(logs),
+        GLOBAL_SPANS=str(spans),
+        # Nobody listens there: what the server tells Application Insights must not leave.
+        HTTPS_PROXY="http://127.0.0.1:9",
+    ) as server:
+        assert server.post("/score", body, octets).content == body[::-1]
+        assert server.post("/score?form=stream", body, octets).content == body[::-1]
+        assert server.post("/score?form=teapot", body, octets).status_code == 418
+        records = arrived(live, 3)
+        server.stop()
+    for record in records:
+        assert record.scorespan["prints"] == ["raw"]
+        assert b64encode(body).decode() in record.request_text.decode()
+    for record in records[:2]:
+        assert b64encode(body[::-1]).decode() in record.response_text.decode()
+    assert records[2].scorespan["error"]["type"] == "HTTP 418"
+    ids = [[record.scorespan["trace_id"], record.scorespan["span_id"]] for record in records]
+    assert [json.loads(line) for line in logs.read_text().splitlines()] == [
+        ["raw", *its] for its in ids
+    ]
+    seen = spans.read_text()
+    assert "/score" in seen
+    assert "scoring" not in seen
+
+
+def test_an_input_that_the_server_parses(serve, live):
+    """`@input_schema`: the record has the body, not what was made of it; refusals are failures."""
+    with serve(PROGRAMS / "azureml_schema.py") as server:
+        assert server.post("/score", GOOD).json() == [104.0, 52.5]
+        assert server.post("/score", b'{"rows": []}').status_code == 400
+        assert server.post("/score", GOOD, "text/plain").status_code == 415
+        server.stop()
+    record, missing, unread = arrived(live, 3)
+    assert json.loads(record.request_text)["values"] == [[100, 4], [50.5, 2]]
+    assert json.loads(record.response_text)["values"] == [[104.0], [52.5]]
+    assert missing.scorespan["error"]["type"].endswith("BadInput")
+    assert "rows" in missing.request_text.decode()
+    assert unread.scorespan["error"]["type"].endswith("UnsupportedInput")
+    assert unread.scorespan["notes"]
+
+
+def test_the_documents_own_script(serve, live, tmp_path):
+    """The script that the document of Application Insights shows: the same, swallowed error too."""
+    path = Path(
+        os.environ.get("SCORESPAN_DOCUMENT_SCRIPT") or ROOT / "../shared/documents" / DOCUMENT
+    )
+    if not path.is_file():
+        pytest.skip(f"the document is not part of this project, and not at {path}")
+    script = tmp_path / "score.py"
+    script.write_text(script_of(path.read_text()))
+    for name, text in STUBS.items():
+        stub = tmp_path / "stubs" / name
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text(text)
+    with serve(script, PYTHONPATH=str(tmp_path / "stubs")) as server:
+        assert server.post("/score", GOOD).json() == [104.0, 52.5]
+        text = server.post("/score", b"{broken").json()
+        server.stop()
+        assert "model initialized" in server.output.read_text()
+    record, failed = arrived(live, 2)
+    assert json.loads(record.request_text)["values"] == [[100, 4], [50.5, 2]]
+    assert json.loads(record.response_text)["values"] == [[104.0], [52.5]]
+    (printed,) = record.scorespan["prints"]
+    assert json.loads(printed) == {"input": GOOD.decode(), "output": [104.0, 52.5]}
+    assert failed.scorespan["error"]["type"] == "json.decoder.JSONDecodeError"
+    assert failed.scorespan["error"]["message"] == text
+    assert "Traceback" in failed.scorespan["error"]["stacktrace"]
+    (printed,) = failed.scorespan["prints"]
+    assert printed.startswith(text)
+
+
+def script_of(document):
+    """The Python block of a Markdown document that defines `run`."""
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```", document, re.DOTALL | re.MULTILINE)
+    (block,) = [dedent(block) for block in blocks or [document] if "def run(" in block]
+    return block
