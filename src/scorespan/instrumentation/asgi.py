@@ -139,13 +139,15 @@ class Seen:
         if status >= 400 and error is not None and error is not self._handled:
             # An exception that the framework has caught, and makes this answer of.
             self.exchange.fail(error)
-        http.describe(
-            self.exchange.response,
-            (
-                (name.decode("latin-1").lower(), value.decode("latin-1"))
-                for name, value in message.get("headers") or ()
-            ),
-        )
+        headers = message.get("headers")
+        if isinstance(headers, (list, tuple)):  # another iterable is the server's to use up
+            http.describe(
+                self.exchange.response,
+                (
+                    (name.decode("latin-1").lower(), value.decode("latin-1"))
+                    for name, value in headers
+                ),
+            )
 
     @guarded("asgi")
     def _sent(self, kind: str, message: Message) -> None:

@@ -137,7 +137,8 @@ class Seen:
             kind = SizedAnswer if hasattr(result, "__len__") else Answer
             return kind(self, result)
         except Exception as error:  # noqa: BLE001 - the service must not see our fault
-            failed(self.exchange.hook, error)
+            failed("wsgi", error)
+            self.end()
             return result
 
     @guarded("wsgi")
@@ -146,7 +147,10 @@ class Seen:
         self.exchange.answered(code)
         if exc_info is not None and code >= 400:
             self.exchange.fail(exc_info[1])
-        http.describe(self.exchange.response, ((name.lower(), value) for name, value in headers))
+        if isinstance(headers, (list, tuple)):
+            http.describe(
+                self.exchange.response, ((name.lower(), value) for name, value in headers)
+            )
 
     @guarded("wsgi")
     def raised(self, error: BaseException) -> None:
