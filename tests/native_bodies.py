@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from scorespan import dialects
@@ -66,7 +67,7 @@ def parsed(body: bytes | memoryview | None) -> Any:
 def exact(digits: str) -> Any:
     """A number as it is written, where a double would say something else."""
     number = float(digits)
-    return number if repr(number) == digits else f"number {digits}"
+    return number if Decimal(repr(number)) == Decimal(digits) else f"number {digits}"
 
 
 def table(fields: list[str], *rows: list[Any]) -> dict[str, Any]:

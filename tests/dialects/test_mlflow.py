@@ -27,6 +27,8 @@ FRAME = table(["a", "b"], [1, "x"], [2, None])
             '{"columns":["a","b"],"data":[[1,"x"],[2,null]]}',
             "application/json; format=pandas-split",
         ),
+        ('{"input_data":[{"a":1,"b":"x"},{"a":2}]}', JSON),
+        ('{"input_data":{"a":[1,2],"b":["x",null]}}', JSON),
         ("a,b\n1,x\n2,\n", CSV),
         ('"a","b"\r\n1,"x"\r\n2,\r\n', "text/csv; charset=utf-8"),
     ],
@@ -184,7 +186,7 @@ def test_csv_says_by_its_answer_whose_it_is(body, answer, kind, dialect):
             '{"a":1}',
             JSON,
             "missing_member",
-            "dataframe_split, input_data, dataframe_records, instances, inputs",
+            "dataframe_split, dataframe_records, input_data, instances, inputs",
         ),
         ("[[1]]", JSON, "wrong_type", "request: an object is needed with one of: dataframe_split"),
         (

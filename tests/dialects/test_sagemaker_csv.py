@@ -63,6 +63,7 @@ def test_every_format_of_an_answer_gives_the_same_columns(answer, kind):
     [
         ('{"predictions":[{"score":0.1},{"score":0.2}]}', JSON, table(["score"], [0.1], [0.2])),
         ("0.1\n0.2\n", CSV, table(["score"], [0.1], [0.2])),
+        ('{"scores":[{"score":0.1},{"score":0.2}]}', JSON, table(["score"], [0.1], [0.2])),
         ("0.1,0.2", CSV, table(["score"], [0.1], [0.2])),
         ("[0.1,0.2]", JSON, table(["score"], [0.1], [0.2])),
         ("good\nbad\n", CSV, table(["predicted_label"], ["good"], ["bad"])),

@@ -4,7 +4,7 @@
 request                                          rows
 ===============================================  ===================================================
 `{"dataframe_split": {"columns", "data"}}`       `data`; an index is left out
-`{"input_data": {"columns", "data"}}`            the same, as Azure ML takes it for such models
+`{"input_data": ...}`, as Azure ML has it        the same, or as `inputs`
 `{"columns", "data"}`                            the same, as servers before 2.0 take it
 `{"dataframe_records": [{...}, ...]}`            one for each object
 `{"instances": ...}`, `{"inputs": ...}`          as in the KServe dialect
@@ -32,8 +32,8 @@ from scorespan.errors import ConversionError
 
 NAME = "mlflow"
 KEEPS_TEXT = False
-_SPLITS = ("dataframe_split", "input_data")
-_OTHERS = ("dataframe_records", "instances", "inputs")
+_SPLIT, _RECORDS, _AZURE = "dataframe_split", "dataframe_records", "input_data"
+_ROWS_IN = (_SPLIT, _RECORDS, _AZURE, "instances", "inputs")
 _COLUMNS, _ROWS = "columns", "data"
 _INDEX = "index"
 
@@ -48,9 +48,9 @@ def recognises(native: Native) -> bool:
     document = body.document
     if not isinstance(document, dict):
         return False
-    if "dataframe_split" in document or "dataframe_records" in document:
+    if _SPLIT in document or _RECORDS in document:
         return True
-    return _is_split(document) or _is_split(document.get("input_data"))
+    return _is_split(document) or bool(document.get(_AZURE))
 
 
 def read(native: Native) -> DialectBodies | ConversionError:
@@ -67,21 +67,18 @@ def _of_document(document: Any, names: tuple[str, ...] | None) -> tuple[Table, t
     if not isinstance(document, dict):
         raise ConversionError(
             "wrong_type",
-            "request: an object is needed with one of: " + ", ".join((*_SPLITS, *_OTHERS)),
+            f"request: an object is needed with one of: {', '.join(_ROWS_IN)}",
         )
     if _is_split(document):
         return _of_split(document, names, "request")
-    for name in _SPLITS:
-        if name in document:
-            table, notes = _of_split(document[name], names, f"request.{name}")
-            return table, notes + left_out(document, {name}, "request")
-    for name in _OTHERS:
-        if name in document:
-            table = table_of(document[name], names, f"request.{name}")
-            return table, left_out(document, {name}, "request")
-    raise ConversionError(
-        "missing_member", "request: one is needed of: " + ", ".join((*_SPLITS, *_OTHERS))
-    )
+    name = next((name for name in _ROWS_IN if name in document), None)
+    if name is None:
+        raise ConversionError("missing_member", f"request: one is needed of: {', '.join(_ROWS_IN)}")
+    where, notes = f"request.{name}", left_out(document, {name}, "request")
+    if name == _SPLIT or _is_split(document[name]):
+        table, more = _of_split(document[name], names, where)
+        return table, more + notes
+    return table_of(document[name], names, where), notes
 
 
 def _is_split(document: Any) -> bool:

@@ -82,8 +82,14 @@ def _predictions(body: NativeBody) -> Any:
         if body.is_json or len(body.text.splitlines()) < 2:
             raise
         return lines.documents_of(body)
-    if isinstance(document, dict) and _PREDICTIONS in document:
+    if not isinstance(document, dict):
+        return document
+    if _PREDICTIONS in document:
         return document[_PREDICTIONS]
+    if len(document) == 1:  # algorithms without labels: `scores`, `projections`
+        [inner] = document.values()
+        if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
+            return inner
     return document
 
 
