@@ -37,14 +37,15 @@ def install() -> None:
     server that sets a handler of its own later takes the place of this one.
     """
     import atexit  # noqa: PLC0415 - for services only
-    import threading  # noqa: PLC0415 - likewise
 
-    if threading.current_thread() is not threading.main_thread():
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    try:
         signal.signal(signal.SIGTERM, _end)
-        # Registered early, so called late: what ends by itself meanwhile ends by the signal.
-        atexit.register(_await_end)
+    except ValueError:  # not the main thread
+        return
+    # Registered early, so called late: what ends by itself meanwhile ends by the signal.
+    atexit.register(_await_end)
 
 
 def instrument(module: ModuleType) -> None:

@@ -1,0 +1,132 @@
+"""A service that ends in the way of its argument, and says what is delivered at its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+CASE = sys.argv[1]
+
+if CASE == "gevent":
+    from gevent import monkey
+
+    monkey.patch_all()
+if CASE == "eventlet":
+    import eventlet
+
+    eventlet.monkey_patch()
+
+from scorespan import producer
+from scorespan.instrumentation import exits, switch
+from scorespan.instrumentation.importing import after_import
+from scorespan.settings import Settings
+
+lock = threading.Lock()
+
+
+def say(line: str) -> None:
+    """Tell the test; in one write, as several threads may."""
+    os.write(1, f"{line}\n".encode())
+
+
+def drain(seconds: float) -> None:
+    """What delivers: it says so, and where the case wants it, takes its time."""
+    if CASE == "second":
+        say("draining")
+        time.sleep(1000)
+    with lock:
+        say(f"drained {seconds > 0}")
+
+
+def score() -> None:
+    """One scoring, as far as the exits see it."""
+    switch.ready()
+    producer.current().next_number()
+
+
+class Exchange:
+    """One that is answering."""
+
+
+def theirs(*_: object) -> None:
+    """A handler of the service's own."""
+    say("theirs")
+    os._exit(7)
+
+
+def wait() -> None:
+    """Go on for ever, as a server does."""
+    time.sleep(0.01)  # gevent has its hub then, as in a service that has scored
+    say("ready")
+    while True:
+        time.sleep(0.05)
+
+
+switch.install(Settings.load({"shutdown_seconds": 60}, {}), lambda: None, drain)
+if CASE == "handled":
+    signal.signal(signal.SIGTERM, theirs)
+if CASE == "thread":
+    thread = threading.Thread(target=exits.install)
+    thread.start()
+    thread.join()
+else:
+    exits.install()
+after_import("multiprocessing.util", exits.instrument)
+
+if CASE in {"term", "second", "thread", "handled", "gevent", "eventlet"}:
+    score()
+    wait()
+elif CASE == "idle":
+    switch.ready()
+    wait()
+elif CASE == "returns":
+    score()
+    signal.raise_signal(signal.SIGTERM)
+    say("returned")
+elif CASE == "locked":
+    score()
+    with lock:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        say("unlocking")
+    wait()
+elif CASE == "answering":
+    score()
+    exchange = Exchange()
+    exits.answering.add(exchange)
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    say("answered")
+    exits.answering.discard(exchange)
+    wait()
+elif CASE == "later":
+    score()
+    before = signal.signal(signal.SIGTERM, lambda *_: say("theirs"))
+    signal.raise_signal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+    signal.raise_signal(signal.SIGTERM)
+    wait()
+elif CASE == "fork":
+    score()
+    if os.fork() == 0:
+        score()
+        wait()
+    say("parent")
+    status = os.wait()[1]
+    say(f"child ended by {os.WTERMSIG(status)}")
+    os.kill(os.getpid(), signal.SIGTERM)
+    wait()
+elif CASE in {"multiprocessing", "idle child"}:
+    import multiprocessing
+
+    if CASE == "multiprocessing":
+        child = multiprocessing.get_context("fork").Process(target=score)
+    else:
+        score()
+        child = multiprocessing.get_context("fork").Process(target=switch.ready)
+    child.start()
+    child.join()
+    say(f"child {child.exitcode}")
