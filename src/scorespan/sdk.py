@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from scorespan import attributes, producer, provider
 from scorespan.conversion.sdk import read_sdk
+from scorespan.dependencies import Dependencies
 from scorespan.errors import SettingsError
 from scorespan.intake import Intake
 from scorespan.limits import Limits
@@ -54,6 +55,7 @@ class _Door:
         self._intake = intake or Intake(Settings.load(settings))
         # An intake is given by `configure`, whose provider has no limits.
         self._limits = Limits() if intake is None else None
+        self._dependencies: Dependencies | None = None
         self._log = RepeatedLog()
 
     @property
@@ -65,6 +67,8 @@ class _Door:
         """Put the span in the spool if it is a scoring span; false where it was not taken."""
         try:
             scoring_span = read_sdk(span)
+            if self._dependencies is not None:
+                scoring_span = self._dependencies.ended(span, scoring_span)
             if scoring_span is None:
                 return True
             if self._limits is not None:
@@ -95,7 +99,8 @@ class ScoringSpanProcessor(_Door, SpanProcessor):
 
     The recommended door: `on_end` returns when the entry is written, and a full queue of spans
     cannot exist. Other spans pass by. It works on any provider, beside other processors; on the
-    application's own, that provider's sampler and limits decide what is recorded.
+    application's own, that provider's sampler and limits decide what is recorded, and its client
+    spans are counted as dependencies of the scorings in which they were.
 
     Args:
         settings: keyword arguments named like the settings; the environment fills the rest.
@@ -104,8 +109,19 @@ class ScoringSpanProcessor(_Door, SpanProcessor):
         SettingsError: a setting is missing or wrong.
     """
 
-    def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
-        """Nothing: a scoring span is known by what it holds when it ends."""
+    def __init__(self, intake: Intake | None = None, **settings: object) -> None:
+        super().__init__(intake, **settings)
+        if intake is None:  # else no spans of others come here
+            self._dependencies = Dependencies()
+
+    def on_start(
+        self,
+        span: Span,
+        parent_context: context_api.Context | None = None,  # noqa: ARG002 - the SDK gives it
+    ) -> None:
+        """See where the span stands; a scoring span is known by what it holds when it ends."""
+        if self._dependencies is not None:
+            self._dependencies.started(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Put the span in the spool if it is a scoring span. Never raises."""
