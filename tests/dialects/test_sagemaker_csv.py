@@ -154,6 +154,16 @@ def test_a_header_is_known_by_the_feature_names():
     assert other.request == table(["f0", "f1"], ["a", "b"], ["1", "2"])
 
 
+def test_a_header_that_nobody_knows_is_hinted_at():
+    """Where rows and predictions do not pair for want of names, the reason says what to set."""
+    for answer in ([0], "0"):
+        error = refused("sagemaker_csv", native("a,b\n1,2", answer, sent=CSV, answered=None))
+        assert error.code == "row_count_mismatch"
+        assert error.reason.startswith("response: 1 rows for 2 rows of the request; a header")
+    named = native("a,b\n1,2", [0], sent=CSV, names=("x", "y"))
+    assert refused("sagemaker_csv", named).reason == "response: 1 rows for 2 rows of the request"
+
+
 def test_a_failed_scoring_has_its_request():
     """Without an answer there is the request alone."""
     found = read(None, native("1,2", sent=CSV))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from native_bodies import CSV, JSON, LINES, native, read, refused, table
 from scorespan import dialects
+from scorespan.errors import ConversionError
 
 PREDICTIONS = (
     '{"predictions":[{"score":0.2,"predicted_label":0},{"predicted_label":1,"score":0.9}]}'
@@ -119,6 +120,25 @@ def test_rows_are_what_the_body_says(body, answer, kind, request_table, response
     """One row or several, of scalars, arrays or objects; numbers keep all their digits."""
     found = read(None, native(body, answer, sent=kind))
     assert (found.request, found.response) == (request_table, response)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "rows"),
+    [
+        ("4\n5", CSV, 2),
+        ("4\n5", LINES, 2),
+        ("4\n5", "text/plain", 2),
+        ("4", CSV, 1),
+        ("{}x", JSON, 0),
+    ],
+)
+def test_predictions_are_counted_in_every_format(answer, kind, rows):
+    """A bare list is several rows where there are as many predictions, whatever they are in."""
+    bodies = dialects.read(None, native("[1,2]", answer, answered=kind))
+    if rows == 0:
+        assert isinstance(bodies, ConversionError)
+    else:
+        assert bodies.rows == rows
 
 
 def test_feature_names_say_what_a_bare_list_is():

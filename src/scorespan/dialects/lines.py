@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from scorespan.dialects.native import NativeBody
-from scorespan.errors import ConversionError
 
 MEDIA_TYPES = frozenset(
     {
@@ -29,8 +28,6 @@ def documents_of(body: NativeBody) -> list[Any]:
     Raises:
         ConversionError: `invalid_json`; a line is no JSON.
     """
-    if not body.whole:
-        raise ConversionError("invalid_json", f"{body.side}: not the whole body")
     lines = [line for line in body.text.splitlines() if line.strip()]
     for position, line in enumerate(lines):
         try:

@@ -36,5 +36,12 @@ def read(native: Native) -> DialectBodies | ConversionError:
     notes += changed
     if native.response is None:
         return paired(NAME, native, request, None, notes)
-    response, changed = answer_of(native.response, native.prediction_fields, len(rows))
-    return paired(NAME, native, request, response, notes + changed)
+    try:
+        response, changed = answer_of(native.response, native.prediction_fields, len(rows))
+        bodies = paired(NAME, native, request, response, notes + changed)
+    except ConversionError as error:
+        bodies = error
+    if isinstance(bodies, ConversionError) and bodies.code == "row_count_mismatch" and not names:
+        hint = "a header is told from a row by the feature names, which are not set"
+        return ConversionError(bodies.code, f"{bodies.reason}; {hint}")
+    return bodies
