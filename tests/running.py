@@ -25,12 +25,17 @@ def clean_environment() -> dict[str, str]:
 
 
 def run(
-    command: Sequence[str | Path], environment: Mapping[str, str], *, timeout: float = 100
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    timeout: float = 100,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, which must be a good one; what it said is shown where it is not."""
     done = subprocess.run(
         list(map(str, command)),
         env=dict(environment),
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=timeout,

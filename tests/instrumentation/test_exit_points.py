@@ -65,9 +65,7 @@ def test_a_second_signal_ends_the_service_at_once():
 
 def test_the_main_thread_goes_on_and_may_end_by_itself():
     """As after uvicorn has raised the signal again; the status is the signal's all the same."""
-    code, said = ended("returns")
-    assert code == -signal.SIGTERM
-    assert sorted(said) == [DRAINED, "returned"]
+    assert ended("returns") == (-signal.SIGTERM, ["returned", DRAINED])
 
 
 def test_a_lock_of_the_interrupted_thread_holds_nothing_up():

@@ -20,11 +20,12 @@ if CASE == "eventlet":
     eventlet.monkey_patch()
 
 from scorespan import producer
-from scorespan.instrumentation import exits, switch
+from scorespan.instrumentation import exits, gate, switch
 from scorespan.instrumentation.importing import after_import
 from scorespan.settings import Settings
 
 lock = threading.Lock()
+returned = threading.Event()
 
 
 def say(line: str) -> None:
@@ -37,6 +38,8 @@ def drain(seconds: float) -> None:
     if CASE == "second":
         say("draining")
         time.sleep(1000)
+    if CASE == "returns":
+        returned.wait(60)
     with lock:
         say(f"drained {seconds > 0}")
 
@@ -86,6 +89,7 @@ elif CASE == "returns":
     score()
     signal.raise_signal(signal.SIGTERM)
     say("returned")
+    returned.set()
 elif CASE == "locked":
     score()
     with lock:
@@ -96,11 +100,11 @@ elif CASE == "locked":
 elif CASE == "answering":
     score()
     exchange = Exchange()
-    exits.answering.add(exchange)
+    gate.answering.add(exchange)
     signal.raise_signal(signal.SIGTERM)
     time.sleep(0.2)
     say("answered")
-    exits.answering.discard(exchange)
+    gate.answering.discard(exchange)
     wait()
 elif CASE == "later":
     score()
