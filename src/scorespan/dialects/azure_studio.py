@@ -10,12 +10,20 @@ repeat the request are left out.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from scorespan.dialects.answers import answer
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native
-from scorespan.dialects.table import Table, numbers_from_text, object_rows, paired
+from scorespan.dialects.table import (
+    Table,
+    answer_table,
+    named_rows,
+    numbers_from_text,
+    object_rows,
+    paired,
+)
 from scorespan.errors import ConversionError
 
 NAME = "azure_studio"
@@ -37,51 +45,67 @@ def recognises(native: Native) -> bool:
 
 def read(native: Native) -> DialectBodies | ConversionError:
     """Both bodies as tables; see `scorespan.dialects.read`."""
-    request, notes = _side(native.request.document, "Inputs", "request")
+    document = native.request.document
+    ports = document.get("Inputs") if isinstance(document, dict) else None
+    if not isinstance(ports, dict):
+        return ConversionError("no_rows", "request: an object with `Inputs` is needed")
+    request, notes = _of_port(ports, "request.Inputs", native.feature_names)
     if native.response is None:
         return paired(NAME, native, request, None, notes)
-    document = native.response.document
-    if not isinstance(document, dict) or not isinstance(document.get("Results"), dict):
+    answered = native.response.value
+    results = answered.get("Results") if isinstance(answered, dict) else None
+    if isinstance(results, dict) and any(_is_table(rows) for rows in results.values()):
+        scored, more = _of_port(results, "response.Results", native.prediction_fields)
+        response = _with_array(_without(scored, request))
+        return paired(NAME, native, request, response, (*notes, *more))
+    if results is None:
         return paired(NAME, native, request, answer(native, len(request.rows)), notes)
-    scored, more = _side(document, "Results", "response")
-    response = _with_array(_without(scored, request))
-    return paired(NAME, native, request, response, (*notes, *more))
+    response = answer_table(results, native.prediction_fields, len(request.rows))
+    return paired(NAME, native, request, response, notes)
 
 
-def _side(document: Any, around: str, side: str) -> tuple[Table, tuple[str, ...]]:
-    """The table of one body, and notes about it."""
-    ports = document.get(around) if isinstance(document, dict) else None
-    if not isinstance(ports, dict):
-        raise ConversionError("no_rows", f"{side}: an object with `{around}` is needed")
-    name, rows = _port(ports, f"{side}.{around}")
-    where = f"{side}.{around}.{name}"
+def _of_port(
+    ports: dict[str, Any], where: str, names: Sequence[str] | None
+) -> tuple[Table, tuple[str, ...]]:
+    """The table of the one port that has rows, and notes about it."""
+    found = [name for name, rows in ports.items() if _is_rows(rows)]
+    if len(found) != 1:
+        named = ", ".join(found) or "none"
+        raise ConversionError(
+            "several_tables", f"{where}: one port with rows is needed, not: {named}"
+        )
+    name = found[0]
+    rows, where = ports[name], f"{where}.{name}"
     if isinstance(rows, dict) and isinstance(rows.get("value"), dict):
         rows = rows["value"]
+    table: Table | ConversionError
     if isinstance(rows, dict) and "ColumnNames" in rows:
         table = _named(rows, where)
+    elif isinstance(rows, dict):
+        table = object_rows([rows])
+    elif all(isinstance(row, dict) for row in rows):
+        table = object_rows(rows)
+    elif all(isinstance(row, list) for row in rows):
+        table = named_rows(rows, names, where)
     else:
-        objects = rows if isinstance(rows, list) else [rows]
-        if not all(isinstance(row, dict) for row in objects):
-            raise ConversionError("wrong_type", f"{where}: a list of objects is needed")
-        table = object_rows(objects)
+        raise ConversionError("wrong_type", f"{where}: a list of objects is needed")
+    if isinstance(table, ConversionError):
+        raise table
     if name.startswith(_TYPED) or not _all_text(table):
         return table, ()
-    return numbers_from_text(table, side)
-
-
-def _port(ports: dict[str, Any], where: str) -> tuple[str, Any]:
-    """Name and rows of the one port that has rows."""
-    found = [(name, rows) for name, rows in ports.items() if _is_rows(rows)]
-    if len(found) == 1:
-        return found[0]
-    named = ", ".join(name for name, _ in found) or "none"
-    raise ConversionError("several_tables", f"{where}: one port with rows is needed, not: {named}")
+    return numbers_from_text(table, where)
 
 
 def _is_rows(rows: Any) -> bool:
+    """Whether a port holds rows: any list, one object, or a table."""
+    return isinstance(rows, list) or (isinstance(rows, dict) and bool(rows))
+
+
+def _is_table(rows: Any) -> bool:
+    """Whether a port of an answer holds rows with names."""
     if isinstance(rows, dict):
-        return "ColumnNames" in rows or isinstance(rows.get("value"), dict) or bool(rows)
-    return isinstance(rows, list)
+        return "ColumnNames" in rows or isinstance(rows.get("value"), dict)
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
 
 
 def _named(rows: dict[str, Any], where: str) -> Table:

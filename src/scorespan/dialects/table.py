@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -194,6 +195,8 @@ def number_of(text: str) -> Any:
     if _WHOLE_NUMBER.fullmatch(text):
         return int(text)
     number = float(text)
+    if math.isinf(number):
+        return text
     return number if repr(number) == text or _short(text) else orjson.Fragment(text)
 
 
@@ -226,4 +229,4 @@ def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]
 def _short(text: str) -> bool:
     """Whether a double holds the number to its last digit, however it is spelt."""
     digits, _, exponent = text.lower().partition("e")
-    return len(digits) <= 16 and len(exponent) <= 3
+    return len(digits) <= 16 and len(exponent.lstrip("+-")) <= 2

@@ -1,0 +1,98 @@
+"""The objects dialect: a list of objects, or one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from native_bodies import native, read, refused, table
+
+
+def test_a_list_of_objects_is_a_table():
+    """Columns are all keys, first seen first; what is absent is null."""
+    found = read(None, native([{"a": 1}, {"b": "x", "a": 2}], [{"p": 0}, {"p": 1}]))
+    assert found.dialect == "objects"
+    assert found.request == table(["a", "b"], [1, None], [2, "x"])
+    assert found.response == table(["p"], [0], [1])
+
+
+def test_one_flat_object_is_one_row():
+    """Its members are the columns, nested ones too."""
+    found = read(None, native({"age": 3, "pet": {"kind": "cat"}}, {"label": "yes", "p": 0.9}))
+    assert found.request == table(["age", "pet"], [3, {"kind": "cat"}])
+    assert found.response == table(["label", "p"], ["yes", 0.9])
+
+
+def test_a_list_of_lists_is_a_matrix():
+    """Columns are those of the settings, else numbered."""
+    found = read("objects", native([[1, 2]], [[3, 4]], names=("a", "b"), fields=("p", "q")))
+    assert found.request == table(["a", "b"], [1, 2])
+    assert found.response == table(["p", "q"], [3, 4])
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+def test_json_that_is_not_said_to_be_json_is_found_by_its_looks(kind):
+    """Command line tools send it as a form, and services take it."""
+    assert read(None, native({"a": 1}, [1], sent=kind)).dialect == "objects"
+    assert read(None, native("a=1", [1], sent=kind)).dialect == "text"
+
+
+def test_objects_that_share_no_keys_are_refused():
+    """The table would be the square of the body."""
+    error = refused("objects", native([{f"k{at}": 1} for at in range(5000)], [0] * 5000))
+    assert error.code == "too_sparse"
+
+
+def test_mixed_rows_are_refused():
+    """A table has rows of one kind."""
+    assert refused("objects", native([{"a": 1}, 2], [1, 2])).code == "wrong_type"
+
+
+def test_numbers_keep_their_digits():
+    """What a double would change goes on as it is written."""
+    digits = '{"a": 123456789012345678901234567890, "b": 0.12345678901234567890, "c": 1e-400}'
+    found = read(None, native(digits, "[0.10000000000000000001]"))
+    assert found.request["values"] == [
+        [123456789012345678901234567890, "number 0.12345678901234567890", "number 1e-400"]
+    ]
+    assert found.response["values"] == [["number 0.10000000000000000001"]]
+
+
+def test_numbers_that_json_has_not_become_null_with_a_note():
+    """Python writes them; the record says how many there were."""
+    found = read(None, native('[{"a": NaN, "b": "NaN"}, {"a": -Infinity}]', "[NaN, Infinity]"))
+    assert found.request == table(["a", "b"], [None, "NaN"], [None, None])
+    assert found.response == table(["prediction"], [None], [None])
+    assert found.notes == (
+        "request: 1 NaN became null",
+        "request: 1 -Infinity became null",
+        "response: 1 NaN became null",
+        "response: 1 Infinity became null",
+    )
+
+
+def test_a_number_that_no_reader_takes_is_refused():
+    """Beyond the range of a double, whatever stands beside it."""
+    for text in ('[{"a": 1e999}]', '[{"a": 1e999, "b": NaN}]', '[{"a": %s}]' % ("9" * 400)):
+        assert refused("objects", native(text, [1])).code == "invalid_json"
+
+
+def test_what_nests_too_deep_is_refused():
+    """It can be read, and not be written."""
+    deep = '[{"a": ' + "[" * 600 + "]" * 600 + "}]"
+    assert refused("objects", native(deep, [1])).code == "nested_too_deep"
+
+
+numbers = st.integers(-(10**40), 10**40) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(numbers, st.text()), min_size=1, max_size=4))
+def test_any_objects_come_back(rows):
+    """Rows of any numbers and texts are the same rows in the record."""
+    objects = [{"a": number, "b": text} for number, text in rows]
+    found = read(None, native(objects, json.dumps([number for number, _ in rows])))
+    assert found.request == table(["a", "b"], *map(list, rows))
+    assert found.response == table(["prediction"], *([number] for number, _ in rows))
