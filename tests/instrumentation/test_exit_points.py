@@ -16,7 +16,7 @@ import uvicorn
 
 from running import clean_environment, started
 from scorespan import producer
-from scorespan.instrumentation import exits, switch
+from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation import uvicorn as uvicorn_hook
 from scorespan.settings import Settings
 
@@ -236,7 +236,7 @@ def test_an_exchange_that_nobody_ends_is_not_waited_for():
         """One that is answering."""
 
     exchange = Exchange()
-    exits.answering.add(exchange)
-    assert len(exits.answering) == 1
+    gate.answering.add(exchange)
+    assert len(gate.answering) == 1
     del exchange
-    assert len(exits.answering) == 0
+    assert len(gate.answering) == 0

@@ -21,8 +21,8 @@ from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from scorespan import attributes, producer, provider
+from scorespan.instrumentation import gate
 from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
-from scorespan.instrumentation.exits import answering
 from scorespan.instrumentation.guard import failed, guarded
 from scorespan.instrumentation.printed import Printed
 from scorespan.settings import Settings
@@ -100,7 +100,7 @@ class Exchange:
         self._printed = Printed(limit)
         self._keep_prints = settings.keep_prints
         self._calls: list[int] = []
-        answering.add(self)
+        gate.enter(self)
         self._read(headers)
 
     @guarded(_GUARDED)
@@ -298,7 +298,7 @@ class Exchange:
 
     def _let_go(self) -> None:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
-        answering.discard(self)
+        gate.answering.discard(self)
         self.request, self.response = KeptBody(0), KeptBody(0)
         self._values, self._notes, self._calls = {}, [], []
         self._printed = Printed(0)

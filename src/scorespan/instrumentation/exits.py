@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from weakref import WeakSet
 
-from scorespan.instrumentation import switch
+from scorespan.instrumentation import gate, switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +18,8 @@ if TYPE_CHECKING:
 
     from scorespan.threads import native
 
-_LOOK_SECONDS = 0.02
 _LATE_SECONDS = 10.0
 _EARLY = 100  # of the finalizers that a child of multiprocessing runs
-
-answering: WeakSet[object] = WeakSet()
-"""The exchanges that are under way in this process."""
 
 _ending: list[tuple[native.Thread, int]] = []
 """The thread that ends this process, once it was told to end, and the signal that told it."""
@@ -63,10 +58,12 @@ def instrument(module: ModuleType) -> None:
 def _end(number: int, _frame: FrameType | None) -> None:
     """Deliver on a thread, which then ends the process; the interrupted one goes on meanwhile.
 
-    It may hold any lock. A second signal ends the process at once, as the first would have.
+    It may hold any lock. No scoring begins any more, as none would without us. A second signal ends
+    the process at once, as the first would have.
     """
     signal.signal(number, signal.SIG_DFL)
-    if answering or switch.owes():
+    gate.close()
+    if gate.answering or switch.owes():
         from scorespan.threads import native  # noqa: PLC0415 - where there is something to do
 
         thread = native.Thread(target=_deliver_and_end, args=(number,), daemon=True)
@@ -96,10 +93,7 @@ def _deliver() -> None:
     if settings is None:
         return
     deadline = time.monotonic() + settings.shutdown_seconds
-    begun = list(answering)
-    pause = native.Event()
-    while time.monotonic() < deadline and any(exchange in answering for exchange in begun):
-        pause.wait(_LOOK_SECONDS)
+    gate.wait(settings.shutdown_seconds, native.Event())
     switch.drain(max(0.0, deadline - time.monotonic()))
 
 
@@ -112,7 +106,6 @@ def _await_end() -> None:
 
 def _renew_in_child() -> None:
     """In a forked child: what runs, and what was told to end, is the parent."""
-    answering.clear()
     _ending.clear()
 
 

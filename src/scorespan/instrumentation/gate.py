@@ -1,0 +1,98 @@
+"""The gate: the exchanges that are under way, and no more of them once the process ends.
+
+A record is made when the last byte of its answer was handed over. A process that is killed between
+the two would have answered without a record: who ends it closes the gate, and waits for those that
+are inside.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from weakref import WeakSet
+
+from scorespan.instrumentation import switch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from threading import Event
+
+_LOOK_SECONDS = 0.02
+_LEAST_SECONDS = 1.0
+_HOLD_SECONDS = 30.0
+
+answering: WeakSet[object] = WeakSet()
+"""The exchanges that are under way in this process."""
+
+_closed = False
+_watched = False
+
+
+def enter(exchange: object) -> None:
+    """An exchange begins; where the gate is closed, it waits here for the end of the process."""
+    if not _watched:
+        _watch()
+    answering.add(exchange)
+    if _closed:
+        _hold(exchange)
+
+
+def close() -> None:
+    """Let no exchange begin any more: the process ends. Those of event loops begin still."""
+    global _closed  # noqa: PLW0603 - the gate of the process is what this module is
+    _closed = True
+
+
+def wait(seconds: float, pause: Event) -> None:
+    """Return when those that have begun until now are over, or when their time is.
+
+    Args:
+        seconds: how long; a second at least, which an answer that was sent has for its record.
+        pause: never set; waits as the calling thread must.
+    """
+    import time  # noqa: PLC0415 - nothing else of this module needs it
+
+    deadline = time.monotonic() + max(seconds, _LEAST_SECONDS)
+    begun = list(answering)
+    while time.monotonic() < deadline and any(exchange in answering for exchange in begun):
+        pause.wait(_LOOK_SECONDS)
+
+
+def _hold(exchange: object) -> None:
+    events = sys.modules.get("asyncio.events")
+    if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises
+        return  # it is needed by those that are inside
+    import threading  # noqa: PLC0415 - as gevent or eventlet has patched it, if one has
+
+    answering.discard(exchange)  # nobody need wait for it
+    threading.Event().wait(_HOLD_SECONDS)
+    answering.add(exchange)
+
+
+def _watch() -> None:
+    """Have the gate closed by `atexit`, before the delivery that was registered earlier."""
+    global _watched  # noqa: PLW0603 - see close
+    _watched = True
+    import atexit  # noqa: PLC0415 - where scorings are
+
+    atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    """Daemon threads may still answer, and stop wherever they are when the interpreter ends."""
+    import threading  # noqa: PLC0415 - as in _hold
+
+    close()
+    settings = switch.ready()
+    if settings is not None and answering:
+        wait(settings.shutdown_seconds, threading.Event())
+
+
+def _renew_in_child() -> None:
+    """In a forked child: what runs, and what ends, is the parent."""
+    global _closed  # noqa: PLW0603 - see close
+    _closed = False
+    answering.clear()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
