@@ -47,6 +47,10 @@ def test_the_documents_example_becomes_a_record():
         ('{"predictions":{"score":[0.2,0.9],"predicted_label":[0,1]}}', JSON),
         ('{"score":0.2,"predicted_label":0}\n{"predicted_label":1,"score":0.9}\n', LINES),
         ('{"score":0.2,"predicted_label":0}\n{"predicted_label":1,"score":0.9}', "text/html"),
+        (
+            '{"predictions":[{"predicted_label":0,"score":0.2},{"score":0.9,"predicted_label":1}]}\n',
+            LINES,
+        ),
         ("0,0.2\n1,0.9", CSV),
         ("0,0.2\r\n1,0.9\r\n", "text/csv; charset=utf-8"),
         ('"0","0.2"\n1,0.9\n', "text/html; charset=utf-8"),

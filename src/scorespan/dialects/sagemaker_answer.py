@@ -41,9 +41,7 @@ def answer_of(
         ConversionError: `invalid_json`, `invalid_csv`, `row_width_mismatch` or
             `row_count_mismatch`.
     """
-    if body.media_type in lines.MEDIA_TYPES:
-        return _of_items(lines.documents_of(body), fields, rows), ()
-    if body.media_type in delimited.MEDIA_TYPES or not _is_json(body):
+    if _is_csv(body):
         return _of_csv(delimited.rows_of(body), fields, rows)
     return _of_items(_predictions(body), fields, rows), ()
 
@@ -51,37 +49,49 @@ def answer_of(
 def count_of(body: NativeBody) -> int | None:
     """How many predictions an answer has; None where it is no list of them."""
     try:
-        if body.media_type in lines.MEDIA_TYPES:
-            return len(lines.documents_of(body))
-        if body.media_type in delimited.MEDIA_TYPES or not _is_json(body):
-            return len(delimited.rows_of(body))
-        predictions = _predictions(body)
+        predictions = delimited.rows_of(body) if _is_csv(body) else _predictions(body)
     except ConversionError:
         return None
     return len(predictions) if isinstance(predictions, list) else None
 
 
-def _is_json(body: NativeBody) -> bool:
-    """Whether an answer that is not said to be CSV is JSON: services often do not say either."""
-    if body.content_type is not None and body.is_json:
+def _is_csv(body: NativeBody) -> bool:
+    """Whether an answer is CSV: by its content type, else by how it begins.
+
+    Services of one's own often say neither.
+    """
+    if body.media_type in delimited.MEDIA_TYPES:
         return True
+    if body.media_type in lines.MEDIA_TYPES or (body.content_type is not None and body.is_json):
+        return False
     first = body.text.lstrip()[:1]
     if first != b'"':
-        return first in {b"{", b"["}
+        return first not in {b"{", b"["}
     try:
-        return bool(body.document)
+        return not body.document
     except ConversionError:  # a quoted cell
-        return False
+        return True
 
 
 def _predictions(body: NativeBody) -> Any:
-    """What stands in an answer for the predictions."""
+    """What stands in an answer, JSON or JSON lines, for the predictions."""
+    if body.media_type in lines.MEDIA_TYPES:
+        return _of_documents(lines.documents_of(body))
     try:
         document = body.document
     except ConversionError:
         if body.is_json or len(body.text.splitlines()) < 2:
             raise
-        return lines.documents_of(body)
+        return _of_documents(lines.documents_of(body))
+    return _unwrapped(document)
+
+
+def _of_documents(documents: list[Any]) -> Any:
+    """One line may hold all predictions."""
+    return _unwrapped(documents[0]) if len(documents) == 1 else documents
+
+
+def _unwrapped(document: Any) -> Any:
     if not isinstance(document, dict):
         return document
     if _PREDICTIONS in document:
