@@ -118,7 +118,9 @@ def test_an_exception_passes_unchanged_and_makes_a_failed_scoring(recorded):
     record = recorded.record()
     assert record.failed
     assert record.response is None
-    assert record.extras["error"] == {"type": "ValueError", "message": "no such model"}
+    failure = record.extras["error"]
+    assert "raise error" in failure.pop("stacktrace")
+    assert failure == {"type": "ValueError", "message": "no such model"}
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_an_error_may_be_told(recorded):
     record = recorded.record()
     assert record.failed
     assert record.extras["error"] == {
+        "stacktrace": "TypeError: bad row\n",
         "type": "TypeError",
         "message": "bad row",
         "response": '{"error":"bad row"}',
@@ -598,7 +601,9 @@ def test_what_a_function_raises_is_the_same_object(recorded):
     assert caught.value is error
     assert caught.value.__cause__ is cause
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "predict"
-    assert recorded.record().extras["error"] == {"type": "RuntimeError", "message": "model"}
+    failure = recorded.record().extras["error"]
+    assert "OSError: disk" in failure.pop("stacktrace")
+    assert failure == {"type": "RuntimeError", "message": "model"}
 
 
 # Coroutines.
