@@ -77,8 +77,12 @@ class _Reading:
         if part:
             self.call.seen(part)
         whole = wanted is None or (isinstance(wanted, int) and wanted < 0)
-        nothing_left = not part and wanted != 0
-        if whole or nothing_left or (not self.decodes and response.isclosed()):
+        nothing = not part and wanted != 0
+        if self.decodes:  # nothing may come of a few bytes, and more of what is buffered
+            at_end = nothing and response.isclosed()
+        else:
+            at_end = nothing or response.isclosed()
+        if whole or at_end:
             self.call.finish()
 
     def _decide(self, response: Any, *, decode: object) -> None:
