@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 
 import pytest
 
@@ -84,3 +85,12 @@ def test_a_log_that_fails_reaches_nobody(repeated):
         repeated.warning("disk", "the disk is full")
     finally:
         logger.removeFilter(fail)
+
+
+def test_a_server_that_configures_logging_does_not_silence_us(repeated, caplog):
+    """It disables the loggers that are there already, as Azure ML's does."""
+    logging.config.dictConfig({"version": 1})
+    assert logger.disabled
+    logging.getLogger().addHandler(caplog.handler)
+    repeated.warning("disk", "cannot write")
+    assert [record.getMessage() for record in caplog.records] == ["cannot write"]

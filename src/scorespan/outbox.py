@@ -29,9 +29,9 @@ _BATCH_SPANS = 512
 _SPAN_BYTES = 1024  # what a span holds beside the text of its attributes
 _DELAY_SECONDS = 1.0
 _EXPORTERS = {"http/protobuf": "http", "grpc": "grpc"}
-_SUPPRESS_KEYS = (
-    getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
-    "suppress_instrumentation",
+_SUPPRESS = "suppress_instrumentation"
+_SUPPRESSED = context_api.Context(
+    {getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", _SUPPRESS): True, _SUPPRESS: True}
 )
 
 
@@ -164,10 +164,6 @@ class Outbox(SpanProcessor):
         return True
 
     def _work(self) -> None:
-        context = context_api.Context()
-        for key in _SUPPRESS_KEYS:
-            context = context_api.set_value(key, value=True, context=context)
-        context_api.attach(context)
         while True:
             with self._changed:
                 if not self._hurried:
@@ -176,6 +172,13 @@ class Outbox(SpanProcessor):
             self._send_all()
 
     def _send_all(self) -> None:
+        token = context_api.attach(_SUPPRESSED)
+        try:
+            self._send_batches()
+        finally:
+            context_api.detach(token)
+
+    def _send_batches(self) -> None:
         while batch := self._next_batch():
             try:
                 self._exporter = self._exporter or self._make_exporter()

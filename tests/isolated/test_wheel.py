@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from isolated.environments import CORE, ROOT, built_wheel
-from running import clean_environment, run
+from receiver.receiver_process import receiver_process
+from running import clean_environment, run, wait_until
 
 PINS = (
     *CORE,
     "opentelemetry-api==1.45.1",
     "opentelemetry-distro==0.66b1",
+    "opentelemetry-exporter-otlp-proto-http==1.45.1",
     "opentelemetry-instrumentation==0.66b1",
     "opentelemetry-sdk==1.45.1",
     "opentelemetry-semantic-conventions==0.66b1",
@@ -219,11 +221,42 @@ def test_the_instrumentor_works_where_opentelemetrys_start_up_is_missing(make_en
     assert said([python, "-W", "error", "-c", code]) == (0, "well", "")
 
 
-def test_a_service_of_the_wheel_ends_as_records(wheel, live):
-    """The whole way, the service's code unchanged: its scoring is in the mart when it has ended."""
-    program = Path(__file__).parent / "programs" / "unchanged.py"
-    done = said([wheel.python, program], live.environment(**ON))
-    assert done == (0, '{"fields":["p"],"values":[[1]]}', "")
-    (record,) = live.records()
-    assert json.loads(record.request_text) == {"fields": ["a"], "values": [[1.5]]}
-    assert json.loads(record.response_text) == {"fields": ["p"], "values": [[1]]}
+PROGRAM = Path(__file__).parent / "programs" / "unchanged.py"
+SAYS = '{"fields":["p"],"values":[[1]]}'
+
+
+def test_a_service_ends_as_the_same_rows_both_ways(wheel, live, tmp_path):
+    """Its code unchanged: straight to the mart, and as spans to where a Collector would stand."""
+    own = {"SCORESPAN_DEPLOYMENT_ID": "blue", "SCORESPAN_FEATURE_NAMES": "a"}
+    assert said([wheel.python, PROGRAM], live.environment(**ON, **own)) == (0, SAYS, "")
+    assert len(live.records()) == 1
+
+    with receiver_process(live.environment(SCORESPAN_SPOOL_DIR=str(tmp_path / "own"))) as receiver:
+        spans = {
+            **ON,
+            **own,
+            "SCORESPAN_EXPORT": "otlp",
+            "SCORESPAN_SUBSCRIPTION_ID": live.subscription_id,
+            "SCORESPAN_BINDING_ID": "binding",
+            "SCORESPAN_SHUTDOWN_SECONDS": "60",
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        }
+        assert said([wheel.python, PROGRAM], spans) == (0, SAYS, "")
+        wait_until(lambda: len(live.records()) == 2, "the second record is in the mart")
+        receiver.end()
+    assert not (tmp_path / "state").exists(), "spans wait in memory, in no spool"
+
+    one, other = live.records()
+    assert json.loads(one.request_text) == {"fields": ["a"], "values": [[1.5]]}
+    assert json.loads(one.response_text) == {"fields": ["p"], "values": [[1]]}
+    assert (one.request_text, one.response_text) == (other.request_text, other.response_text)
+    differ = {"producer", "sequence", "service_instance_id", "span_id", "trace_id"}
+    extras = [
+        {name: value for name, value in record.scorespan.items() if name not in differ}
+        for record in (one, other)
+    ]
+    assert extras[0] == extras[1]
+    whole = json.loads(live._get("scoring_payloads"))["records"]
+    assert [record["deployment_id"] for record in whole] == ["blue", "blue"]
+    assert live.row_count() == 2
