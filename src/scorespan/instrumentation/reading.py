@@ -77,11 +77,9 @@ class _Reading:
         if part:
             self.call.seen(part)
         whole = wanted is None or (isinstance(wanted, int) and wanted < 0)
-        nothing = not part and wanted != 0
-        if self.decodes:  # nothing may come of a few bytes, and more of what is buffered
-            at_end = nothing and response.isclosed()
-        else:
-            at_end = nothing or response.isclosed()
+        ends = not part and wanted != 0, response.isclosed()
+        # A few bytes may decompress to nothing, and what is closed may have more in its buffer.
+        at_end = all(ends) if self.decodes else any(ends)
         if whole or at_end:
             self.call.finish()
 
