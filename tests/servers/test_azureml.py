@@ -120,6 +120,10 @@ def test_every_call_is_one_record_and_the_swallowed_exception_a_failed_scoring(s
     assert "model initialized" in said
     assert printed in said
 
+    deployments = json.loads(live._get("performance"))["deployments"]
+    rates = {one["deployment_id"]: (one["requests"], one["failure_rate"]) for one in deployments}
+    assert rates == {"blue": (1, 0.0), "generic_deployment": (1, 1.0)}
+
 
 def test_what_a_script_does_badly(serve, live):
     """Raising, running for too long, handling an error, and requests that are no text."""

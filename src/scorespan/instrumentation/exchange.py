@@ -53,6 +53,8 @@ HEADERS = (
 _GUARDED = "exchange"
 _NO_PARENT = Context()
 _propagator = TraceContextTextMapPropagator()
+_NOTHING = Printed(0)
+"""What an exchange that is over has printed: making another would hold what is handled then."""
 
 
 class Exchange:
@@ -148,7 +150,8 @@ class Exchange:
             line: without the line feed at its end.
             ended: false: it had none, and the next one goes on where this one ends.
         """
-        self._printed.add(line, ended=ended)
+        if not self.ended:
+            self._printed.add(line, ended=ended)
 
     def add_dependency(self, elapsed_ns: int, *, failed: bool) -> None:
         """Count a call that went out during the scoring; from any thread."""
@@ -223,9 +226,16 @@ class Exchange:
         """Make, number and end the span: it is in the spool when this returns. Idempotent."""
         if self.ended:
             return
-        self.ended = True
         try:
+            self.ended = True
             self._make_span()
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, TimeoutError):
+                # A signal handler raised it: the answer was sent, whatever ends here. Should the
+                # first span have been put, too, the mart takes both for the one record.
+                self._values.setdefault(attributes.ID, self._id)
+                self._make_span()
+            raise
         finally:
             self._let_go()
 
@@ -238,6 +248,8 @@ class Exchange:
         span = tracer.start_span(NAME, self._parent or _NO_PARENT, start_time=start)
         if not span.is_recording():
             return
+        known_by = span.get_span_context()
+        self._id = self._id or f"{known_by.trace_id:032x}{known_by.span_id:016x}"
         self._printed.finish(self)
         values = self._attributes()
         if numbered:
@@ -301,7 +313,7 @@ class Exchange:
         gate.answering.discard(self)
         self.request, self.response = KeptBody(0), KeptBody(0)
         self._values, self._notes, self._calls = {}, [], []
-        self._printed = Printed(0)
+        self._printed = _NOTHING
 
 
 def _is_stream(body: KeptBody) -> bool:

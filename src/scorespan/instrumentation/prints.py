@@ -34,8 +34,10 @@ def instrument(module: ModuleType) -> None:  # noqa: ARG001 - any server's
     @functools.wraps(original)
     def printed(*values: object, **options: Any) -> None:
         original(*values, **options)
-        if running.get() is not None and options.get("file") in (None, sys.stdout):
-            _take(values, options)
+        if running.get() is not None:
+            file = options.get("file")
+            if file is None or file is sys.stdout:
+                _take(values, options)
 
     printed.scorespan = True  # type: ignore[attr-defined]  # the mark of ours
     builtins.print = printed
