@@ -78,7 +78,15 @@ class ConversionError(ScorespanError):
 
 
 class DeliveryError(ScorespanError):
-    """The data mart was not reached or did not accept."""
+    """The data mart was not reached or did not accept.
+
+    Attributes:
+        status: HTTP status of its answer; None where there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class TokenError(DeliveryError):

@@ -44,6 +44,7 @@ class ScriptedMart:
         settings: keyword arguments for `configure` and the others that point there.
         token_answers: like `answers`, for requests of a token.
         data_mart_answers: like `answers`, for requests of the data mart's details.
+        payload_logging: whether the configuration of a subscription, any, says that it is on.
         always: what every request is answered with while it is set, whatever it asks for.
         judge: asked for each post that the script has no answer to; None: 204.
         largest: bytes of a post beyond which it is answered with 413; None: no bound.
@@ -59,6 +60,7 @@ class ScriptedMart:
         self.answers: deque[Answer] = deque()
         self.token_answers: deque[Answer] = deque()
         self.data_mart_answers: deque[Answer] = deque()
+        self.payload_logging = True
         self.always: Answer | None = None
         self.judge: Callable[[list[dict[str, Any]]], Answer | None] | None = None
         self.largest: int | None = None
@@ -120,6 +122,8 @@ class ScriptedMart:
                 return self.always
         if path.endswith("/validateAuth"):
             return self.answer_token("access_token" if method == "POST" else "accessToken")
+        if path.endswith("/configurations/payload_logging"):
+            return Answer(200, orjson.dumps({"enabled": self.payload_logging, "parameters": {}}))
         if method == "GET":
             return self.answer_data_mart()
         self.authorizations.append(bearer)

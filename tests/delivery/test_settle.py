@@ -112,16 +112,19 @@ def test_refused_records_beyond_the_bound_are_kept_by_number(spool: Spool, settl
 def test_two_threads_that_write_the_refused_drop_none(spool: Spool, settler: Settler):
     """The second leaves it to the first; what came meanwhile is written the next time."""
     waiting = Refused()
+    counts = {"refused": 0}
 
     class Slow(Ledger):
         def append(self, items: Iterable[LedgerItem]) -> None:
             super().append(items)
             waiting.add(refused(2))
-            assert waiting.write(self) == 0
+            waiting.write(self, counts)
+            assert counts == {"refused": 0}
 
     ledger = Slow(spool.root / "ledger", "slow", route=ROUTE)
     waiting.add(refused(1))
-    assert waiting.write(ledger) == 1
+    waiting.write(ledger, counts)
+    assert counts == {"refused": 1}
     ledger.close()
     settler._refused = waiting
     settler.write_status(blocked=None)

@@ -44,11 +44,7 @@ class NumberedSpan:
 
     def named(self) -> ScoringSpan:
         """The span with its number and ids."""
-        span = self._ids.completed(self._span)
-        number = self._given()
-        if number is None:
-            return span
-        return span._replace(producer_id=number[0], sequence=number[1])
+        return self._ids.completed(self._span, self._given())
 
     def _given(self) -> tuple[str, int] | None:
         """Producer and number, where the span has none of its own."""
@@ -93,8 +89,8 @@ class NumberedSpans:
     def named(self) -> Iterator[ScoringSpan]:
         """Those that were given a number, with it; without those that it was taken back from."""
         for part in self._parts:
-            for span, (producer_id, sequence) in part.given:
-                yield self._ids.completed(span)._replace(producer_id=producer_id, sequence=sequence)
+            for span, number in part.given:
+                yield self._ids.completed(span, number)
 
     def _part(self, start: int, end: int) -> NumberedPart:
         part = NumberedPart(self._spans[start:end], self._producer, self._ids)

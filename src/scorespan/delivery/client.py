@@ -192,12 +192,14 @@ class MartClient:
         request = f"{method} {self._base}{path}"
         if answer.status_code not in {200, 201, 202}:
             said = content[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN]
-            raise DeliveryError(f"{request}: HTTP {answer.status_code}: {said}")
+            reason = f"{request}: HTTP {answer.status_code}: {said}"
+            raise DeliveryError(reason, status=answer.status_code)
         try:
             # Bodies of others are in it: NaN, and numbers of any size.
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise DeliveryError(f"{request}: the answer is not JSON") from None
+            reason = f"{request}: the answer is not JSON"
+            raise DeliveryError(reason, status=answer.status_code) from None
 
     def _send(self, token: str, method: str, path: str, **options: Any) -> requests.Response:
         headers = {

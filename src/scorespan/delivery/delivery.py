@@ -15,6 +15,7 @@ from scorespan.delivery.lag import Lag
 from scorespan.delivery.refused import Refused
 from scorespan.delivery.sender import Sender
 from scorespan.delivery.settle import Settler
+from scorespan.delivery.subscription_switch import PERIOD, SubscriptionSwitch
 from scorespan.delivery.worker import DeliveryWorker
 from scorespan.producer import Counted
 from scorespan.settings import Settings
@@ -44,24 +45,32 @@ class Delivery:
         settings: where to, and how.
         root: the spool root, prepared.
         log: where faults are reported.
-        refused: what was turned away before this was open.
+        refused: what was turned away, or switched off, before this was open.
         counted: who numbers what is put.
+        asked_every: seconds between two questions for the subscription's configuration, at least
+            and at most.
+
+    Attributes:
+        switch: whose payload logging is off.
 
     Raises:
         Exception: from the constructor, where spool or client cannot be opened; nothing stays
             behind.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - time is a parameter
         self,
         settings: Settings,
         root: Path,
         log: RepeatedLog,
         refused: Refused | None = None,
         counted: Counted | None = None,
+        *,
+        asked_every: tuple[float, float] = PERIOD,
     ) -> None:
         self._log = log
         self._client = MartClient(settings)
+        self.switch = SubscriptionSwitch(settings, log=log, period=asked_every)
         with ExitStack() as undo:
             undo.callback(self._client.close)
             self._spool = Spool(
@@ -122,7 +131,7 @@ class Delivery:
         )
 
     def refuse(self, item: LedgerItem) -> None:
-        """Write down that this record was refused at the door."""
+        """Write down that this record was refused, or switched off, at the door."""
         self._settler.refuse(item)
         # A signal handler may come here in the middle of another's `set`, which takes a lock.
         if not self._spool.arrived.is_set():
@@ -137,6 +146,7 @@ class Delivery:
 
         Where the worker hangs at an answer, it closes what is open when that has come.
         """
+        self.switch.end()
         ended = self._worker.stop(drain_seconds)
         instruments.end(self.reading)
         if not ended:
@@ -147,11 +157,12 @@ class Delivery:
 
     def leave(self) -> None:
         """End without waiting, where the spool is gone: what is claimed there is not awaited."""
+        self.switch.end()
         self._worker.end()
         instruments.end(self.reading)
 
     def _sender_until(self, stop: native.Event) -> Sender:
-        self._sender = Sender(self._client, self._settler, stop, log=self._log)
+        self._sender = Sender(self._client, self._settler, stop, log=self._log, see=self.switch.see)
         self._sender.lag = _ReportedLag()
         return self._sender
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from scorespan.delivery.batch import Ready, read_items
 from scorespan.delivery.client import MartClient, Pieces
@@ -24,6 +24,7 @@ from scorespan.delivery.retry import (
     backoff,
 )
 from scorespan.delivery.settle import Settler
+from scorespan.delivery.subscription_switch import Place
 from scorespan.record import wire_list
 from scorespan.spool.reader import Entry
 from scorespan.telemetry import RepeatedLog, logger
@@ -47,6 +48,7 @@ class Sender:
         settler: writes down what became of an entry.
         stop: ends every wait.
         log: where faults are reported.
+        see: told the places of the records in hand.
         waits: how long to wait.
         aside: what is set aside; made with these waits unless given.
         chance: for jitter.
@@ -68,6 +70,7 @@ class Sender:
         stop: native.Event,
         *,
         log: RepeatedLog,
+        see: Callable[[Iterable[Place]], None] = lambda _: None,
         waits: Waits | None = None,
         aside: Callable[[Pace], Aside] = Aside,
         chance: random.Random | None = None,
@@ -79,6 +82,7 @@ class Sender:
         self._lists = ListSettler(settler, self.wait_after, log)
         self._stop = stop
         self._log = log
+        self._see = see
         self._waits = waits or Waits()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._clock = clock
@@ -117,6 +121,7 @@ class Sender:
             if self._mart_kind() == "openscale":
                 ready = self._lists.without_openscale(ready)
         if ready:
+            self._see({Place(one.record.binding_id, one.record.subscription_id) for one in ready})
             self._fresh.append(RecordList(ready))
         while self._fresh or self._aside.left == 0:
             self._wait(self._route.left)

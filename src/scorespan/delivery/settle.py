@@ -23,7 +23,6 @@ from scorespan.spool.ledger import (
     DAMAGED,
     DEAD_LETTERED,
     OUTCOMES,
-    REFUSED,
     WITHHELD,
     Ledger,
     LedgerItem,
@@ -122,7 +121,7 @@ class Settler:
         self.settle(items, WITHHELD)
 
     def refuse(self, item: LedgerItem) -> None:
-        """This record was refused at the door; any thread may say so. Never raises."""
+        """This record was refused, or switched off, at the door; any thread. Never raises."""
         self._refused.add(item)
         if self._closed:
             try:
@@ -230,7 +229,7 @@ class Settler:
         return self._spool.between_puts(lambda: self._counted.own.last)
 
     def _write_refused(self, ledger: Ledger) -> None:
-        self.counts[REFUSED] += self._refused.write(ledger)
+        self._refused.write(ledger, self.counts)
 
     def _open_ledger(self, name: str) -> Ledger:
         folder = self._root / "ledger"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 
 from scorespan.mart.access import TheMart, require_subscription, require_token
 from scorespan.mart.answers import MartRoute, answer
-from scorespan.mart.data_mart_routes import BINDING, require_binding
+from scorespan.mart.data_mart_routes import BINDING, DATA_MART, require_binding
 from scorespan.mart.documents import (
     PAYLOAD_LOGGING,
     PERFORMANCE,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SUBSCRIPTIONS = f"{BINDING}/subscriptions"
 SUBSCRIPTION = f"{SUBSCRIPTIONS}/{{subscription_id}}"
 CONFIGURATION = f"{SUBSCRIPTION}/configurations/{{monitor}}"
+UNBOUND_CONFIGURATION = f"{DATA_MART}/subscriptions/{{subscription_id}}/configurations/{{monitor}}"
 
 _PATCHED = "/asset_properties/"
 
@@ -143,6 +144,16 @@ def get_configuration(
     """What is configured for a monitor."""
     with mart.store.reading() as reader:
         require_bound(reader, data_mart_id, binding_id, subscription_id)
+        return answer(_configuration(reader, data_mart_id, subscription_id, monitor))
+
+
+@router.get(UNBOUND_CONFIGURATION)
+def get_unbound_configuration(
+    data_mart_id: str, subscription_id: str, monitor: str, mart: TheMart
+) -> Response:
+    """The same for those who know the subscription alone, as senders of records may."""
+    with mart.store.reading() as reader:
+        require_subscription(reader, data_mart_id, subscription_id)
         return answer(_configuration(reader, data_mart_id, subscription_id, monitor))
 
 
