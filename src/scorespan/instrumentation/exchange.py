@@ -78,8 +78,8 @@ class Exchange:
 
     __slots__ = (
         "__weakref__", "_calls", "_chunks", "_failure", "_first_byte", "_keep_prints", "_notes",
-        "_parent", "_printed", "_started", "_stopped", "_told_time", "_values", "_wall_start",
-        "ended", "hook", "request", "response", "status",
+        "_parent", "_printed", "_span", "_started", "_stopped", "_told_time", "_values",
+        "_wall_start", "ended", "hook", "request", "response", "status",
     )  # fmt: skip
 
     def __init__(self, hook: str, settings: Settings, headers: Mapping[str, str]) -> None:
@@ -92,6 +92,7 @@ class Exchange:
         self.ended = False
         self._stopped: int | None = None
         self._told_time: int | None = None
+        self._span: trace.Span | None = None
         self.status: int | None = None
         self._chunks = 0
         self._first_byte = 0
@@ -231,10 +232,8 @@ class Exchange:
             self._make_span()
         except BaseException as error:
             if not isinstance(error, Exception) or isinstance(error, TimeoutError):
-                # A signal handler raised it: the answer was sent, whatever ends here. Should the
-                # first span have been put, too, the mart takes both for the one record.
-                self._values.setdefault(attributes.ID, self._id)
-                self._make_span()
+                # A signal handler raised it: the answer was sent, whatever ends here.
+                self._make_span_again()
             raise
         finally:
             self._let_go()
@@ -248,8 +247,7 @@ class Exchange:
         span = tracer.start_span(NAME, self._parent or _NO_PARENT, start_time=start)
         if not span.is_recording():
             return
-        known_by = span.get_span_context()
-        self._id = self._id or f"{known_by.trace_id:032x}{known_by.span_id:016x}"
+        self._span = span
         self._printed.finish(self)
         values = self._attributes()
         if numbered:
@@ -268,6 +266,14 @@ class Exchange:
         span.end(start + elapsed)
         if logger is not None:
             self._printed.emit(logger, span.get_span_context())
+
+    def _make_span_again(self) -> None:
+        """Should the first span have been put, the mart takes both for the one record."""
+        if self._span is not None:
+            first = self._span.get_span_context()
+            scoring_id = trace.format_trace_id(first.trace_id) + trace.format_span_id(first.span_id)
+            self._values.setdefault(attributes.ID, scoring_id)
+        self._make_span()
 
     def _attributes(self) -> dict[str, Any]:
         """Everything that the span says, by the names of `attributes`."""
@@ -311,6 +317,7 @@ class Exchange:
     def _let_go(self) -> None:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
         gate.answering.discard(self)
+        self._span = None
         self.request, self.response = KeptBody(0), KeptBody(0)
         self._values, self._notes, self._calls = {}, [], []
         self._printed = _NOTHING
