@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import builtins
+import random
+import signal
 import sys
 import threading
 from types import ModuleType
@@ -151,6 +153,35 @@ def test_an_alarm_of_the_service_goes_off_in_the_middle_of_ours(score):
     """A `TimeoutError` is the service's own time limit: it must not be swallowed."""
     with pytest.raises(TimeoutError):
         score(lambda: builtins.print(Shy(TimeoutError())))
+
+
+def test_an_alarm_may_go_off_anywhere(score):
+    """A server's time limit is a signal: it ends the script where it is, and lines stay whole."""
+    late = random.Random(5)
+
+    def ring(*_):
+        raise TimeoutError
+
+    def script():
+        # Not the real timer, which is the one of the tests' own limit.
+        signal.setitimer(signal.ITIMER_VIRTUAL, late.uniform(1e-6, 3e-3))
+        for number in range(10**6):
+            prints.take(f"{number} is a line")
+
+    def model():
+        with pytest.raises(TimeoutError):
+            script()
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    try:
+        found = [score(model).get(attributes.PRINTS, ()) for _ in range(100)]
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert all(
+        lines == tuple(f"{number} is a line" for number in range(len(lines))) for lines in found
+    )
+    assert max(map(len, found)) > 0
 
 
 def test_print_is_wrapped_once(score):
