@@ -94,6 +94,12 @@ def test_a_short_text_must_be_the_whole_answer(score):
     assert failure(score(catches(ValueError("1"), "1"), b'{"label": "1"}')) == ("ValueError", "1")
 
 
+def test_an_error_without_a_text_must_be_an_answer_without_one(score):
+    """Such as the alarm of a time limit, which a script caught like any other."""
+    assert failure(score(catches(TimeoutError(), "12:00:00"), b'""')) == ("TimeoutError", "")
+    assert failure(score(catches(TimeoutError(), "12:00:00"), b'["", "a"]')) is None
+
+
 def test_of_several_exceptions_the_answered_one_counts(score):
     """The record's error is the one that the client got; the last of those alike."""
 

@@ -212,6 +212,8 @@ def _texts_of(answer: bytes) -> list[str]:
 
 def _told(text: str, texts: list[str]) -> bool:
     """Whether one of the texts is an error's, or has it within."""
+    if not text:
+        return texts == [text]
     if text in texts:
         return True
     return len(text) >= _LEAST_WITHIN and any(text in other for other in texts)
