@@ -6,6 +6,7 @@ before: since the service was imported the process may have forked, or gevent pa
 
 from __future__ import annotations
 
+import _thread
 import os
 
 TYPE_CHECKING = False
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _settings: Settings | None = None
 _undecided = False
-_deciding = False
+_decider: int | None = None
+"""The thread or greenlet that makes the provider now."""
+_PAUSE_SECONDS = 0.001
 _check: Callable[[], None] | None = None
 _installed: tuple[Settings, Callable[[], object]] | None = None
 _drain: Callable[[float], object] | None = None
@@ -108,13 +111,13 @@ def drain(seconds: float | None = None) -> None:
 
 
 def _decided() -> Settings | None:
-    global _deciding, _installed, _settings, _check, _undecided  # noqa: PLW0603 - see ask_first
+    global _decider, _installed, _settings, _check, _undecided  # noqa: PLW0603 - see ask_first
     from scorespan.threads import native  # noqa: PLC0415 - most processes never come here
 
     with _locks.setdefault("deciding", native.RLock()):
-        if _deciding:  # a greenlet or a signal handler of the thread that does
-            return None
-        _deciding = True
+        if _decider is not None:
+            return _awaited()
+        _decider = _thread.get_ident()
         try:
             # Each is forgotten when it is done: a child that is forked meanwhile begins anew.
             if _check is not None:
@@ -127,15 +130,28 @@ def _decided() -> Settings | None:
             pass
         finally:
             _check = _installed = None
-            _undecided = _deciding = False
+            _undecided = False
+            _decider = None
         return _settings
+
+
+def _awaited() -> Settings | None:
+    """What another greenlet of this thread decides; None for a signal handler of the same one."""
+    if _decider == _thread.get_ident():
+        return None
+    import time  # noqa: PLC0415 - see _decided
+
+    # Greenlets have identities of their own only where this lets the others run.
+    while _undecided:
+        time.sleep(_PAUSE_SECONDS)
+    return _settings
 
 
 def _renew_in_child() -> None:
     """In a forked child: the thread that held one is the parent's, as are the numbers given."""
-    global _deciding, _drained  # noqa: PLW0603 - see ask_first
+    global _decider, _drained  # noqa: PLW0603 - see ask_first
     _locks.clear()
-    _deciding = False
+    _decider = None
     _drained = 0
 
 
