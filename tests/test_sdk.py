@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 import scorespan
+import scorespan.sdk
 from scorespan import attributes, provider
 from scorespan.errors import SettingsError
 from scorespan.reconcile import read_account
@@ -293,6 +294,18 @@ def test_an_exporter_takes_the_place_of_the_mart():
     assert span.attributes[attributes.RESPONSE] == RESPONSE
     assert span.attributes[attributes.SEQUENCE] >= 1
     scorespan.shutdown()
+
+
+def test_a_drain_leaves_nothing_behind_and_may_be_followed_by_more(configured):
+    """The directory of a process that is killed afterwards would look like an orphan's."""
+    score()
+    assert list(configured.spool_dir.glob("w-*"))
+    scorespan.sdk.drain(60)
+    assert not list(configured.spool_dir.glob("w-*"))
+    assert len(configured.mart.stored) == 1
+    score()
+    scorespan.sdk.drain(60)
+    assert len(configured.mart.stored) == 2
 
 
 def test_an_exporter_takes_no_settings_beside_it():

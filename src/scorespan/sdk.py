@@ -279,6 +279,16 @@ def flush(timeout: float = 10.0) -> bool:
     return current is None or bool(current.provider.force_flush(int(timeout * 1000)))
 
 
+def drain(seconds: float) -> None:
+    """Deliver what was scored, for so many seconds at most; leave nothing behind if that was all.
+
+    What is scored later opens what it needs again.
+    """
+    current = _configured
+    if flush(seconds) and current is not None and current.intake is not None:
+        current.intake.close()
+
+
 def shutdown() -> None:
     """Switch payload logging off: drain for the configured time, leave the rest on disk.
 

@@ -169,9 +169,9 @@ def _configure() -> None:
 
 
 def _drain(seconds: float) -> None:
-    from scorespan.sdk import flush  # noqa: PLC0415 - there where anything was scored
+    from scorespan.sdk import drain  # noqa: PLC0415 - there where anything was scored
 
-    flush(seconds)
+    drain(seconds)
 
 
 def _refuse(error: Exception, *, serving: bool) -> None:
