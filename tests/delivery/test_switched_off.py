@@ -143,6 +143,23 @@ def test_no_body_goes_to_the_disk_while_it_is_off(off: Intake, scripted_mart: Sc
     assert account.missing == []
 
 
+def test_the_hosted_kind_is_followed_as_well(scripted_mart: ScriptedMart, tmp_path: Path):
+    """It has the same configuration; failed scorings are switched off, not withheld."""
+    hosted = {"data_mart_kind": "openscale", "binding_id": "binding", "spool_dir": tmp_path}
+    settings = Settings.load({**scripted_mart.settings, **hosted}, {})
+    intake = Intake(settings, asked_every=SOON)
+    scripted_mart.payload_logging = False
+    assert intake.accept(span(1))
+    wait_until(lambda: known_off(intake), "it is off")
+    assert intake.accept(span(2))
+    assert intake.accept(span(3, failed=True))
+    intake.close()
+    account = read_account(tmp_path)
+    assert account.ids("stored") == {span(1).key}
+    assert account.ids("switched off") == {span(2).key, span(3).key}
+    assert account.missing == []
+
+
 def test_only_the_subscription_that_is_off_is_left_out(off: Intake):
     """One that a span names itself is another, on until the mart says something of it."""
     off._opening.delivery.switch.end()
