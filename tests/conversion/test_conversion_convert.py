@@ -326,6 +326,60 @@ def test_the_request_of_a_failed_scoring_may_be_anything(dialect, request_text):
     assert wire["scorespan"]["notes"][-1].endswith("; kept as text")
 
 
+def test_what_hooks_saw_is_kept_beside_the_record():
+    """Ids, status, prints, parts of the answer and outgoing calls, each where it was seen."""
+    details = {
+        "request_id": "r-1",
+        "http_status": 200,
+        "hook": "flask",
+        "prints": ["model initialized"],
+        "response_chunks": 3,
+        "first_byte_time": 12,
+        "dependency_count": 2,
+        "dependency_time": 40,
+        "dependency_failures": 1,
+        "prediction_fields": ["p"],
+    }
+    extras = record_of(details=details).extras
+    assert extras["dependencies"] == {"count": 2, "time": 40, "failures": 1}
+    for name in ("request_id", "http_status", "hook", "prints", "response_chunks"):
+        assert extras[name] == details[name]
+    assert extras["first_byte_time"] == 12
+    assert set(extras) <= {"v", "status", "trace_id", "span_id", "dependencies", *details}
+    assert "hook" not in record_of(details={"request_id": "r-1"}).extras
+    some = record_of(details={"dependency_count": 0}).extras
+    assert some["dependencies"] == {"count": 0}
+
+
+def test_the_stack_trace_of_a_failed_scoring_is_kept_with_its_error():
+    """With type and message, or the failure that an engine's error body tells."""
+    details = {"stacktrace": "Traceback: ..."}
+    failed = record_of(failed=True, response=None, error_type="T", details=details)
+    assert failed.extras["error"] == {"type": "T", "message": None, "stacktrace": "Traceback: ..."}
+    told = record_of(response=b'{"error": "bad row"}', details=details)
+    assert told.failed
+    assert told.response is None
+    assert told.extras["error"] == {
+        "type": "engine_error",
+        "message": "bad row",
+        "stacktrace": "Traceback: ...",
+        "response": '{"error": "bad row"}',
+    }
+
+
+def test_a_content_type_that_is_not_json_is_kept_beside_the_record():
+    """Also where the body turned out to be fields/values; JSON is what is usual."""
+    assert "bodies" not in record_of(request_content_type="application/json; charset=utf-8").extras
+    bodies = record_of(response_content_type="text/html").extras["bodies"]
+    assert bodies == {"response": {"content_type": "text/html"}}
+
+
+def test_the_dialect_is_kept_where_it_is_not_the_usual_one():
+    """What was read in which way can be seen."""
+    assert "dialect" not in record_of().extras
+    assert record_of(request=b'{"data":[[1]]}').extras["dialect"] == "azure_service"
+
+
 # Whatever an application puts on its spans.
 
 texts = st.text(st.characters(), max_size=12)

@@ -66,6 +66,16 @@ def test_one_list_of_values_is_one_row_where_the_settings_have_as_many_names():
     assert read(None, two).request == table(["f0"], [1], [2])
 
 
+@pytest.mark.parametrize("answer", [[0], 0, [0.1, 0.9], {"label": "x"}])
+def test_a_list_of_values_that_has_one_answer_is_one_row(answer):
+    """As many answers as values would make it a column."""
+    found = read(None, native({"data": [5.1, 3.5, 1.4]}, answer))
+    assert found.request == table(["f0", "f1", "f2"], [5.1, 3.5, 1.4])
+    assert len(found.response["values"]) == 1
+    column = read(None, native({"data": [5.1, 3.5, 1.4]}, [0, 1, 0]))
+    assert column.request == table(["f0"], [5.1], [3.5], [1.4])
+
+
 @pytest.mark.parametrize(
     ("answer", "response"),
     [

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorespan.dialects.answers import answer
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native
-from scorespan.dialects.objects import rows_table
-from scorespan.dialects.table import paired
+from scorespan.dialects.objects import read_rows
 from scorespan.errors import ConversionError
 
 NAME = "azure_service"
@@ -39,11 +37,8 @@ def read(native: Native) -> DialectBodies | ConversionError:
     inner, deeper = _rows(rows)
     if inner is not None:
         name, rows = f"{name}.{inner}", deeper
-    request = rows_table(rows if isinstance(rows, list) else [rows], native, f"request.{name}")
-    if isinstance(request, ConversionError):
-        return request
-    response = None if native.response is None else answer(native, len(request.rows))
-    return paired(NAME, native, request, response)
+    listed = rows if isinstance(rows, list) else [rows]
+    return read_rows(NAME, listed, native, f"request.{name}")
 
 
 def _rows(document: Any) -> tuple[str | None, Any]:

@@ -180,7 +180,7 @@ def _parsed(text: bytes, side: str) -> tuple[Any, tuple[str, ...]]:
     # In most bodies no number is that long, and this says so ten times faster than a pattern.
     shapes = text.translate(_SHAPES)
     if not any(suspect in shapes for suspect in _SUSPECT) or all(
-        _fits(number) for number in _LONG.findall(text)
+        _fits(found[0]) for found in _LONG.finditer(text)
     ):
         return document, ()
     return _slowly(text, side, "a number cannot be read")

@@ -31,11 +31,40 @@ def recognises(native: Native) -> bool:
 def read(native: Native) -> DialectBodies | ConversionError:
     """Both bodies as tables; see `scorespan.dialects.read`."""
     document = native.request.document
-    request = rows_table(document if isinstance(document, list) else [document], native, "request")
+    return read_rows(
+        NAME, document if isinstance(document, list) else [document], native, "request"
+    )
+
+
+def read_rows(
+    dialect: str, rows: list[Any], native: Native, where: str
+) -> DialectBodies | ConversionError:
+    """Rows of a request, and whatever was answered, as the dialect's bodies.
+
+    A list of single values that is no column of as many answers is one row.
+
+    Args:
+        dialect: its name.
+        rows: what the request has for its rows.
+        native: the scoring.
+        where: the place of the rows in the request, for reasons.
+    """
+    request = rows_table(rows, native, where)
     if isinstance(request, ConversionError):
         return request
-    response = None if native.response is None else answer(native, len(request.rows))
-    return paired(NAME, native, request, response)
+    if native.response is None:
+        return paired(dialect, native, request, None)
+    try:
+        response = answer(native, len(request.rows))
+    except ConversionError as error:
+        single = not any(isinstance(row, (list, dict)) for row in rows)
+        if error.code != "row_count_mismatch" or not single or native.feature_names is not None:
+            return error
+        request = rows_table([rows], native, where)
+        if isinstance(request, ConversionError):
+            return request
+        response = answer(native, 1)
+    return paired(dialect, native, request, response)
 
 
 def rows_table(rows: list[Any], native: Native, where: str) -> Table | ConversionError:
