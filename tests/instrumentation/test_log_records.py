@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 
 import pytest
@@ -98,7 +99,9 @@ def test_a_line_with_input_and_output_has_them_as_a_map(kept, line, body):
 def test_a_line_printed_while_an_exception_is_handled_is_an_error(kept):
     """With type, message and traceback, as OpenTelemetry names them."""
     score("failed", error=ZeroDivisionError("by zero"))
-    (record,) = kept.records
+    score("failed", error=decimal.DivisionByZero())
+    record, other = kept.records
+    assert other.attributes["exception.type"] == "decimal.DivisionByZero"
     assert (record.body, record.severity_text) == ("failed", "ERROR")
     found = dict(record.attributes)
     assert found.pop("exception.stacktrace").endswith("ZeroDivisionError: by zero\n")

@@ -60,8 +60,10 @@ def _body(line: Line) -> Any:
 
 
 def _exception(error: BaseException) -> Mapping[str, str]:
+    kind = type(error)
+    place = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     return {
-        "exception.type": type(error).__qualname__,
+        "exception.type": place + kind.__qualname__,
         "exception.message": said(error),
         "exception.stacktrace": "".join(traceback.format_exception(error)),
     }
