@@ -119,6 +119,24 @@ def test_wrong_settings_end_a_strict_service_that_is_imported_by_a_thread():
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_wrong_settings_end_a_server_that_would_start_worker_after_worker():
+    """Gunicorn starts another one for each that ends; nor does it need a line from each of them."""
+    code = """
+        import os, signal
+        import gunicorn.arbiter
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, flush=True)
+        if os.fork() == 0:
+            import flask.app
+        else:
+            os.wait()
+    """
+    out, err = said(code, ON)
+    assert out == "True"
+    assert err.count("\n") == 1
+    done = started(code, ON | {"SCORESPAN_STRICT": "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_wrong_settings_of_a_mere_caller_are_said_with_its_first_scoring():
     """A process that imported no server may be anything until it calls an engine."""
     code = """

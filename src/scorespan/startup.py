@@ -23,6 +23,7 @@ SERVERS = {
     "azureml_inference_server_http.print_log_hook": "scorespan.instrumentation.azureml_prints",
     "azureml_inference_server_http.server.user_script": "scorespan.instrumentation.azureml",
     "flask.app": "scorespan.instrumentation.flask",
+    "gunicorn.arbiter": None,
     "mms.service": "scorespan.instrumentation.mms",
     "sagemaker_inference.transformer": "scorespan.instrumentation.sagemaker",
     "starlette.applications": "scorespan.instrumentation.starlette",
@@ -30,7 +31,8 @@ SERVERS = {
 }
 """Modules that a scoring service imports, and ours that instruments each.
 
-Where no function is named after it, it is `instrument`.
+Where no function is named after it, it is `instrument`. None: it only starts those that serve, and
+would start one after the other where wrong settings end them; so it is told of them itself.
 """
 
 CLIENTS = {
@@ -95,12 +97,16 @@ def _wanted(*, asked: bool) -> bool:
     return any(name.startswith("SCORESPAN_") and value for name, value in os.environ.items())
 
 
-def _server(ours: str) -> Callable[[ModuleType], None]:
+def _server(ours: str | None) -> Callable[[ModuleType], None]:
     def instrument(module: ModuleType) -> None:
         _check()
-        if switch.is_on():
-            _instrument(ours, module)
-            _instrument("scorespan.instrumentation.prints", module)
+        if ours is None or not switch.is_on():
+            return
+        from scorespan.instrumentation import exits  # noqa: PLC0415 - for services only
+
+        exits.install()
+        _instrument(ours, module)
+        _instrument("scorespan.instrumentation.prints", module)
 
     return instrument
 
@@ -148,10 +154,6 @@ def _check(*, serving: bool = False) -> None:
         _refuse(error, serving=serving)
         return
     switch.install(settings, _configure, _drain)
-    if not serving:
-        from scorespan.instrumentation import exits  # noqa: PLC0415 - for services only
-
-        exits.install()
 
 
 def _configure() -> None:
