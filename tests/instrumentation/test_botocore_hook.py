@@ -74,11 +74,21 @@ def test_an_invocation_is_a_scoring(served, recorded):
     assert found[attributes.DEPLOYMENT_ID] == "credit"
     assert found[attributes.REQUEST_ID] == "i-1"
     assert found[attributes.MODEL_NAME] == "m.tar.gz"
-    assert found[attributes.MODEL_VERSION] == "v2"
+    assert found[attributes.MODEL_VERSION] == "all"
     assert found[attributes.REQUEST_CONTENT_TYPE] == "application/json"
     assert found[attributes.RESPONSE_CONTENT_TYPE] == "application/json"
     assert found[attributes.HTTP_STATUS] == 200
     assert found[attributes.NOTES] == ("request: CustomAttributes team=7",)
+
+
+def test_what_the_answer_says_counts_where_the_request_says_nothing(served, recorded):
+    """The id that AWS gave the call, and the variant that scored."""
+    served.replies.append(Reply(headers={**ANSWER, "x-amzn-RequestId": "r-3"}))
+    invoke(client_of(served))["Body"].read()
+    found = only(recorded)
+    assert found[attributes.REQUEST_ID] == "r-3"
+    assert found[attributes.MODEL_VERSION] == "all"
+    assert attributes.MODEL_NAME not in found
 
 
 def read_lines(body: Any) -> bytes:

@@ -315,6 +315,17 @@ def test_a_forked_child_records_nothing_of_its_parent(served, recorded):
     assert len(recorded.spans()) == 2
 
 
+def test_an_answer_that_is_closed_within_the_spool_waits(served, recorded):
+    """A collector may run anywhere, and close what it finds: the record is put by another call."""
+    answer = requests.post(served.url, data=REQUEST, headers=JSON, stream=True, timeout=30)
+    spool = {"__name__": "scorespan.spool.writer"}
+    exec("def write(collect): collect()", spool)
+    spool["write"](answer.close)
+    assert recorded.spans() == []
+    requests.post(served.url, data=REQUEST, headers=JSON, timeout=30)
+    assert len(recorded.spans()) == 2
+
+
 def test_what_is_open_at_exit_is_recorded_then(served, recorded):
     """Nobody reads it any more, and the record says so."""
     answer = requests.post(served.url, data=REQUEST, headers=JSON, stream=True, timeout=30)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scorespan.instrumentation.call import Call
 
 _HOOK = "botocore"
+_INFERENCE = "x-amzn-sagemaker-inference-id"
 _SERVICE, _OPERATION = "sagemaker-runtime", "InvokeEndpoint"
 
 
@@ -78,6 +79,8 @@ def _asked(call: Call, parameters: Any) -> Any:
         ):
             if told := parameters.get(name):
                 exchange.set(attribute, str(told))
+        if inference := parameters.get("InferenceId"):
+            call.keep_named({_INFERENCE: str(inference)})
         if told := parameters.get("CustomAttributes"):
             exchange.tell(f"request: CustomAttributes {told}")
         body = parameters.get("Body")
@@ -97,6 +100,10 @@ def _answered(call: Call, result: Any) -> None:
         exchange = call.exchange
         if exchange is None:
             return
+        if not call.is_named and (told := metadata.get("RequestId")):
+            exchange.set(attributes.REQUEST_ID, told)
+        if told := result.get("InvokedProductionVariant"):
+            exchange.set(attributes.MODEL_VERSION, told)
         if told := result.get("CustomAttributes"):
             exchange.tell(f"response: CustomAttributes {told}")
         call.watch(result["Body"]._raw_stream)  # noqa: SLF001 - what it reads from

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import time
 import weakref
 from collections import deque
@@ -35,6 +36,10 @@ _SUPPRESSED = (
     getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     "suppress_instrumentation",
 )
+_WRITERS = (
+    "opentelemetry.sdk.", "scorespan.delivery.", "scorespan.intake", "scorespan.outbox",
+    "scorespan.sdk", "scorespan.spool.",
+)  # fmt: skip
 _UNREAD = "response: its caller did not read it to the end"
 
 
@@ -91,6 +96,11 @@ class Call:
         """The request's headers, by their names in lower case."""
         self._named = {name for name in (*REQUEST_IDS, DEPLOYMENT) if headers.get(name)}
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the request brings an id of the call."""
+        return not self._named.isdisjoint(REQUEST_IDS)
+
     def sends(self, body: Any) -> Any:
         """The request's body: the same, or what is to be sent in its place and passes it on."""
         if self.exchange is None or body is None:
@@ -133,7 +143,7 @@ class Call:
         length = str(headers.get("content-length") or "")
         if length.isascii() and length.isdigit() and len(length) < 19:
             response.expected = int(length)
-        if not self._named.intersection(REQUEST_IDS):
+        if not self.is_named:
             for name in REQUEST_IDS:
                 if told := headers.get(name):
                     exchange.set(attributes.REQUEST_ID, told)
@@ -194,16 +204,18 @@ class Call:
         if exchange is not None:
             if unread and exchange.response.expected is None:
                 exchange.tell(_UNREAD)
-            exchange.end()
-        if _abandoned:
+            _abandoned.append(exchange)
+        if _abandoned and not (unread and _is_collected()):
             _end_abandoned()
 
     def __del__(self) -> None:
         # On whichever thread the collector runs, within anything that it does: no lock, no put.
-        exchange = self._take()
-        if exchange is not None:
-            exchange.tell(_UNREAD)
-            _abandoned.append(exchange)
+        with contextlib.suppress(Exception):  # the interpreter has taken apart what this uses
+            exchange = self._take()
+            if exchange is not None:
+                if exchange.response.expected is None:
+                    exchange.tell(_UNREAD)
+                _abandoned.append(exchange)
 
     def _take(self) -> Exchange | None:
         exchange, self.exchange = self.exchange, None
@@ -245,6 +257,16 @@ def _is_suppressed() -> bool:
 _open: weakref.WeakSet[Call] = weakref.WeakSet()
 _abandoned: deque[Exchange] = deque()
 _generation = 0
+
+
+def _is_collected() -> bool:
+    """Whether the collector has run within what writes a record, and maybe holds a lock of it."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the fastest way to walk over them
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(_WRITERS):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]  # None is the last
+    return False
 
 
 def _end_abandoned() -> None:

@@ -35,10 +35,12 @@ class Sent:
         """A part that was read from the position on."""
         if self._kept is None:
             return
-        view = memoryview(part.encode() if isinstance(part, str) else part).cast("B")
+        held = part.encode() if isinstance(part, str) else part
+        view = memoryview(held).cast("B")
         start, self.position = self.position, self.position + len(view)
         if self.position > self._seen:
-            self._kept.add(view[max(self._seen - start, 0) :])
+            old = max(self._seen - start, 0)
+            self._kept.add(view[old:] if old else held)  # a view would be copied
             self._seen = self.position
 
     def let_go(self) -> None:

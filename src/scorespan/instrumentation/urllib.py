@@ -23,10 +23,11 @@ def instrument(module: ModuleType) -> None:
     """Patch `urllib.request`."""
     director, http_error = module.OpenerDirector, module.HTTPError
     original = director.open
+    unset = module.socket._GLOBAL_DEFAULT_TIMEOUT  # noqa: SLF001 - what the method itself takes
 
     @functools.wraps(original)
     def open(  # noqa: A001 - the method's name
-        self: Any, fullurl: Any, data: Any = None, timeout: Any = original.__defaults__[-1]
+        self: Any, fullurl: Any, data: Any = None, timeout: Any = unset
     ) -> Any:
         call = _begin(fullurl, data)
         if call is None:
