@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextvars import Token
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from opentelemetry import context
@@ -204,8 +204,11 @@ class Call:
         if exchange is not None:
             if unread and exchange.response.expected is None:
                 exchange.tell(_UNREAD)
-            _abandoned.append(exchange)
-        if _abandoned and not (unread and _is_collected()):
+            if unread and _is_collected():
+                _abandoned.append(exchange)
+                return
+            exchange.end()
+        if _abandoned and not unread:
             _end_abandoned()
 
     def __del__(self) -> None:
@@ -261,11 +264,11 @@ _generation = 0
 
 def _is_collected() -> bool:
     """Whether the collector has run within what writes a record, and maybe holds a lock of it."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the fastest way to walk over them
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - a quick look, for a rare case
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith(_WRITERS):
             return True
-        frame = frame.f_back  # type: ignore[assignment]  # None is the last
+        frame = frame.f_back
     return False
 
 
