@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import caller, delivery, ingest, receiver, spool
+from tests.benchmarks import caller, delivery, ingest, receiver, serving, spool
 from tests.benchmarks.measure import Comparison
 
 _WIDTH = 120
@@ -39,6 +39,11 @@ def main() -> None:
         )
     console.print(drawn)
     console.print(receiver_table())
+    if serving.available():
+        console.print(f"measuring: {serving.WHAT} ...")
+        console.print(serving_table())
+    else:
+        console.print(f"not measured, because there is no {serving.PROGRAM} here: {serving.WHAT}")
     console.print(f"measuring: {spool.WHAT} ...")
     console.print(spool_table())
     found = spool.recovery()
@@ -61,6 +66,39 @@ def receiver_table() -> Table:
             f"{rate.per_second:,.0f}",
             f"{rate.p50 * 1000:.1f} ms",
             f"{rate.p99 * 1000:.1f} ms",
+        )
+    return drawn
+
+
+def serving_table() -> Table:
+    """Services under load: milliseconds of an answer, without capture and with it."""
+    drawn = Table(header_style="bold", box=None, pad_edge=False)
+    for name in (
+        "service, 1 KB",
+        "off",
+        "p50",
+        "p99",
+        "on",
+        "p50",
+        "p99",
+        "p50 ratio",
+        "p99 ratio",
+    ):
+        drawn.add_column(name, justify="left" if name == "service, 1 KB" else "right")
+    for row in serving.rows():
+        drawn.add_row(
+            row.service,
+            *(
+                cell
+                for load in (row.off, row.on)
+                for cell in (
+                    f"{load.per_second:,.0f}/s",
+                    f"{load.p50 * 1000:.2f} ms",
+                    f"{load.p99 * 1000:.2f} ms",
+                )
+            ),
+            f"{row.p50_ratio:.2f}",
+            f"{row.p99_ratio:.2f}",
         )
     return drawn
 
