@@ -29,7 +29,7 @@ from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from instrumentation.test_botocore_hook import client_of, invoke
 from scorespan import attributes
 from scorespan.delivery.client import MartClient
-from scorespan.instrumentation import call, client, guard, switch
+from scorespan.instrumentation import client, guard, switch, unread
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.settings import Settings
 
@@ -300,13 +300,13 @@ def test_a_forked_child_records_nothing_of_its_parent(served, recorded):
     dropped = requests.post(served.url, data=REQUEST, stream=True, timeout=30)
     del dropped
     gc.collect()
-    assert len(call._abandoned) == 1
+    assert len(unread._waiting) == 1
     child = os.fork()
     if child == 0:
         found = 1
         try:
             answer.close()
-            call._end_all()
+            unread.end_all()
             found = len(recorded.spans())
         finally:
             os._exit(found)
@@ -329,7 +329,7 @@ def test_an_answer_that_is_closed_within_the_spool_waits(served, recorded):
 def test_what_is_open_at_exit_is_recorded_then(served, recorded):
     """Nobody reads it any more, and the record says so."""
     answer = requests.post(served.url, data=REQUEST, headers=JSON, stream=True, timeout=30)
-    call._end_all()
+    unread.end_all()
     (span,) = recorded.spans()
     assert span.attributes[attributes.NOTES]
     assert answer.content == RESPONSE

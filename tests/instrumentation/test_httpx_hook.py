@@ -259,7 +259,9 @@ def test_an_answer_that_breaks_off_is_a_failed_scoring(served, recorded):
     assert "RemoteProtocolError" in span.events[0].attributes["exception.type"]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     cuts=st.lists(st.integers(1, 200), max_size=5, unique=True),
     step=st.sampled_from([1, 11, 1000, None]),

@@ -246,7 +246,9 @@ def test_an_answer_that_breaks_off_is_a_failed_scoring(served, recorded):
     answer.close()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 2, 7, 100]), max_size=12),
     cuts=st.lists(st.integers(1, 200), max_size=5, unique=True),

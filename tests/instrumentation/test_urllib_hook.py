@@ -174,7 +174,9 @@ def test_wrong_arguments_raise_as_before(served, recorded):
     assert recorded.spans() == []
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     sizes=st.lists(st.integers(0, 40), max_size=12),
     ways=st.lists(st.sampled_from(["read", "read1", "readline", "peek"]), min_size=12, max_size=12),

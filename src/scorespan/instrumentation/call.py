@@ -8,22 +8,17 @@ that counts, or at exit: where it is collected nobody may wait for a lock.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
-import sys
 import time
-import weakref
-from collections import deque
 from collections.abc import Mapping
 from contextvars import Token
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context
 
 from scorespan import attributes
-from scorespan.instrumentation import reading, sending
+from scorespan.instrumentation import reading, sending, unread
 from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.client import calling
 from scorespan.instrumentation.exchange import DEPLOYMENT, REQUEST_IDS, Exchange, running
@@ -36,11 +31,6 @@ _SUPPRESSED = (
     getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     "suppress_instrumentation",
 )
-_WRITERS = (
-    "opentelemetry.sdk.", "scorespan.delivery.", "scorespan.intake", "scorespan.outbox",
-    "scorespan.sdk", "scorespan.spool.",
-)  # fmt: skip
-_UNREAD = "response: its caller did not read it to the end"
 
 
 class Call:
@@ -66,7 +56,7 @@ class Call:
         self._answered = False
         self._named: set[str] = set()
         self._sent: sending.Sent | None = None
-        self._generation = _generation
+        self._generation = unread.generation()
         self._tokens: tuple[Token[Call | None], Token[Exchange | None] | None] | None = None
         self._started = time.perf_counter_ns()
 
@@ -169,14 +159,10 @@ class Call:
         """See a response of `http.client` or `urllib3` as the caller reads it."""
         if self.exchange is None:
             return
-        self.open()
+        unread.watch(self)
         if not reading.watch(response, self):
             self.exchange.tell("response: this kind is not captured")
             self.finish()
-
-    def open(self) -> None:
-        """The caller is going to read the answer, or not."""
-        _open.add(self)
 
     @guarded(_GUARDED)
     def raised(self, error: BaseException, status: int | None = None) -> None:
@@ -194,38 +180,35 @@ class Call:
             self.finish()
 
     @guarded(_GUARDED)
-    def finish(self, *, unread: bool = False) -> None:
+    def finish(self, *, unread_rest: bool = False) -> None:
         """The answer was read to its end, or will not be; the record is in the spool. Idempotent.
 
         Args:
-            unread: whether there was more to read.
+            unread_rest: whether there was more to read.
         """
         exchange = self._take()
         if exchange is not None:
-            if unread and exchange.response.expected is None:
-                exchange.tell(_UNREAD)
-            if unread and _is_collected():
-                _abandoned.append(exchange)
-                return
+            if unread_rest:
+                unread.tell(exchange)
+                if unread.within_writing():
+                    unread.wait(exchange)
+                    return
             exchange.end()
-        if _abandoned and not unread:
-            _end_abandoned()
+        unread.end_waiting()
 
     def __del__(self) -> None:
-        # On whichever thread the collector runs, within anything that it does: no lock, no put.
         with contextlib.suppress(Exception):  # the interpreter has taken apart what this uses
             exchange = self._take()
             if exchange is not None:
-                if exchange.response.expected is None:
-                    exchange.tell(_UNREAD)
-                _abandoned.append(exchange)
+                unread.tell(exchange)
+                unread.wait(exchange)
 
     def _take(self) -> Exchange | None:
         exchange, self.exchange = self.exchange, None
         if self._sent is not None:
             self._sent.let_go()
         # The child of a fork has a copy of what is its parent's to record.
-        return exchange if self._generation == _generation else None
+        return exchange if self._generation == unread.generation() else None
 
 
 def dependency(outer: Exchange) -> Call | None:
@@ -235,10 +218,9 @@ def dependency(outer: Exchange) -> Call | None:
 
 def scoring(hook: str, settings: Settings, url: str, headers: Any) -> Call | None:
     """A call that is a scoring; None for traffic that is not to be seen, such as our own."""
-    if _abandoned:
-        _end_abandoned()
+    unread.end_waiting()
     own = (settings.data_mart_url, settings.token_url)
-    if _is_suppressed() or any(url.startswith(address) for address in own if address):
+    if _is_suppressed() or any(_is_at(url, address) for address in own if address):
         return None
     known = {_text(name).lower(): _text(value) for name, value in headers.items()}
     exchange = Exchange(hook, settings, known)
@@ -257,42 +239,6 @@ def _is_suppressed() -> bool:
     return any(context.get_value(key) for key in _SUPPRESSED)
 
 
-_open: weakref.WeakSet[Call] = weakref.WeakSet()
-_abandoned: deque[Exchange] = deque()
-_generation = 0
-
-
-def _is_collected() -> bool:
-    """Whether the collector has run within what writes a record, and maybe holds a lock of it."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - a quick look, for a rare case
-    while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(_WRITERS):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _end_abandoned() -> None:
-    while True:
-        try:
-            exchange = _abandoned.popleft()
-        except IndexError:
-            return
-        exchange.end()
-
-
-def _end_all() -> None:
-    """At exit: what is not read by now is not going to be."""
-    for call in tuple(_open):
-        call.finish(unread=True)
-    _end_abandoned()
-
-
-def _forget() -> None:
-    global _generation  # noqa: PLW0603 - one per process is what it says
-    _generation += 1
-    _abandoned.clear()
-
-
-atexit.register(_end_all)
-os.register_at_fork(after_in_child=_forget)
+def _is_at(url: str, address: str) -> bool:
+    base = address.rstrip("/")
+    return url == base or url.startswith(f"{base}/")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from scorespan.instrumentation import client
+from scorespan.instrumentation import client, unread
 
 if TYPE_CHECKING:
     from scorespan.instrumentation.call import Call
@@ -100,7 +100,7 @@ class _Told:
         """Nothing: an answer is read once."""
 
     def closed(self) -> None:
-        self._call.finish(unread=True)
+        self._call.finish(unread_rest=True)
 
 
 class _Seen:
@@ -198,7 +198,7 @@ class _Streams:
             try:
                 content = response.content
             except self._module.ResponseNotRead:
-                call.open()
+                unread.watch(call)
                 response.stream = self._seen(response.stream, _Told(call))
                 return
             decoders = getattr(getattr(self._module, "_decoders", None), "SUPPORTED_DECODERS", ())

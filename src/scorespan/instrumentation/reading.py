@@ -228,6 +228,6 @@ def _closer(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             # The collector closes what nobody holds; then the call's own end comes, too.
             if reading is not None and not self.__dict__.get("_finalizing"):
-                reading.call.finish(unread=True)
+                reading.call.finish(unread_rest=True)
 
     return close
