@@ -20,6 +20,7 @@ FLOOR = {
     "bodies",
     "endpoint",
     "errors",
+    "otlp",
     "producer",
     "provider",
     "record",

@@ -12,11 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanContext
 
-import scorespan
 from running import wait_until
 from scorespan import attributes
-from scorespan.errors import SettingsError
-from scorespan.outbox import Outbox, otlp_exporter
+from scorespan.outbox import Outbox
 
 MIB = 1024**2
 
@@ -205,37 +203,3 @@ def test_a_span_that_cannot_be_measured_reaches_no_caller(collector, caplog):
     outbox = Outbox(collector.make, 5)
     outbox.on_end(object())
     assert len(caplog.records) == 1
-
-
-# The exporter.
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {},
-        {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
-        {
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
-        },
-    ],
-)
-def test_the_standard_variables_choose_the_exporter(variables, monkeypatch):
-    """The one of traces wins; without any it is HTTP."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
-    exporter = otlp_exporter(variables)
-    assert type(exporter).__module__ == "opentelemetry.exporter.otlp.proto.http.trace_exporter"
-    assert exporter._endpoint == "http://collector:4318/v1/traces"
-    exporter.shutdown()
-
-
-def test_what_cannot_be_had_is_said_with_its_variable(monkeypatch):
-    """A protocol that nobody speaks, and one whose package is missing."""
-    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_PROTOCOL: must be http/protobuf"):
-        otlp_exporter({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
-    with pytest.raises(SettingsError, match=r"SCORESPAN_EXPORT.*install .*otlp-proto-grpc"):
-        otlp_exporter({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "smoke")
-    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
-        scorespan.configure(export="otlp")

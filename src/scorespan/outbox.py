@@ -11,14 +11,14 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from scorespan.errors import SettingsError
+from scorespan.otlp import exporter_module
 from scorespan.telemetry import RepeatedLog
 from scorespan.threads import native, start, wait_apart
 
@@ -28,34 +28,19 @@ _BATCH_BYTES = 2 * _MIB  # many receivers refuse a request of more than 4 MiB
 _BATCH_SPANS = 512
 _SPAN_BYTES = 1024  # what a span holds beside the text of its attributes
 _DELAY_SECONDS = 1.0
-_EXPORTERS = {"http/protobuf": "http", "grpc": "grpc"}
 _SUPPRESS = "suppress_instrumentation"
 _SUPPRESSED = context_api.Context(
     {getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", _SUPPRESS): True, _SUPPRESS: True}
 )
 
 
-def otlp_exporter(environ: Mapping[str, str] = os.environ) -> SpanExporter:
+def otlp_exporter() -> SpanExporter:
     """The exporter that the `OTEL_EXPORTER_OTLP_*` variables name.
 
     Raises:
         SettingsError: the protocol is unknown, or the exporter's package is not installed.
     """
-    variable = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
-    if not environ.get(variable):
-        variable = "OTEL_EXPORTER_OTLP_PROTOCOL"
-    protocol = environ.get(variable, "").strip() or "http/protobuf"
-    if protocol not in _EXPORTERS:
-        known = " or ".join(_EXPORTERS)
-        raise SettingsError(variable, f"must be {known} (it is {protocol!r})")
-    package = f"opentelemetry.exporter.otlp.proto.{_EXPORTERS[protocol]}"
-    try:
-        module = importlib.import_module(f"{package}.trace_exporter")
-    except ModuleNotFoundError as error:
-        needed = package.replace(".", "-")
-        raise SettingsError(
-            "SCORESPAN_EXPORT", f"otlp over {protocol} needs a package: pip install {needed}"
-        ) from error
+    module = importlib.import_module(exporter_module())
     exporter: SpanExporter = module.OTLPSpanExporter()
     return exporter
 

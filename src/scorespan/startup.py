@@ -149,6 +149,10 @@ def _check(*, serving: bool = False) -> None:
         settings = Settings.load()
         if settings.export == "mart":
             settings.check_delivery()
+        else:
+            from scorespan.otlp import exporter_module  # noqa: PLC0415 - likewise
+
+            exporter_module()
     except Exception as error:  # noqa: BLE001 - as in _instrument
         switch.off()
         _refuse(error, serving=serving)
