@@ -21,7 +21,11 @@ SERVER = "Azure ML inference server 1.5.1"
 PROGRAMS = Path(__file__).parent / "programs"
 MODEL = EXAMPLE / "models" / "house-prices" / "3"
 ROOT = EXAMPLES.parent
-DOCUMENT = "azureml-app-insights.md"
+DOCUMENT = Path(
+    os.environ.get("SCORESPAN_DOCUMENT_SCRIPT")
+    or ROOT.parent / "shared" / "documents" / "azureml-app-insights.md"
+)
+"""A page of Azure's documentation, or the script alone; not part of this project."""
 STUBS = {
     "sklearn/__init__.py": "",
     "sklearn/externals/__init__.py": "",
@@ -239,13 +243,10 @@ def test_an_input_that_the_server_parses(serve, live):
 
 def test_the_documents_own_script(serve, live, tmp_path):
     """The script that the document of Application Insights shows: the same, swallowed error too."""
-    path = Path(
-        os.environ.get("SCORESPAN_DOCUMENT_SCRIPT") or ROOT / "../shared/documents" / DOCUMENT
-    )
-    if not path.is_file():
-        pytest.skip(f"the document is not part of this project, and not at {path}")
+    if not DOCUMENT.is_file():
+        pytest.skip(f"{DOCUMENT} is not there; SCORESPAN_DOCUMENT_SCRIPT says where it is")
     script = tmp_path / "score.py"
-    script.write_text(script_of(path.read_text()))
+    script.write_text(script_of(DOCUMENT.read_text()))
     for name, text in STUBS.items():
         stub = tmp_path / "stubs" / name
         stub.parent.mkdir(parents=True, exist_ok=True)
