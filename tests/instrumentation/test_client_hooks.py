@@ -242,6 +242,18 @@ def test_our_own_delivery_is_not_seen(served, recorded, scripted_mart, capture):
     assert scripted_mart.requests == 2
     requests.post(f"{scripted_mart.url}/v1/preauth/validateAuth", timeout=30)
     assert dependencies(recorded) == (None, None)
+    requests.post(f"{served.url}", timeout=30)
+    assert len(recorded.spans()) == 2
+
+
+def test_what_only_begins_like_our_own_address_is_seen(served, recorded, capture):
+    """A mart at port 80 does not hide an engine at port 8080."""
+    mart = served.url.removesuffix("/score")
+    capture(data_mart_url=mart[:-1], client_urls="*")
+    requests.post(served.url, data=REQUEST, timeout=30)
+    capture(data_mart_url=mart, client_urls="*")
+    requests.post(served.url, data=REQUEST, timeout=30)
+    assert len(recorded.spans()) == 1
 
 
 def test_where_capture_is_off_nothing_is_seen(served, recorded):

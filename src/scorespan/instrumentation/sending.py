@@ -38,8 +38,8 @@ class Sent:
         held = part.encode() if isinstance(part, str) else part
         view = memoryview(held).cast("B")
         start, self.position = self.position, self.position + len(view)
-        if self.position > self._seen:
-            old = max(self._seen - start, 0)
+        if start <= self._seen < self.position:
+            old = self._seen - start
             self._kept.add(view[old:] if old else held)  # a view would be copied
             self._seen = self.position
 
@@ -98,7 +98,8 @@ class _Parts(_StandIn):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Any]:
-        self._sent.position = 0  # one that can be run again begins anew
+        if not hasattr(type(self._body), "__next__"):  # else it goes on where it stands
+            self._sent.position = 0
         return super().__iter__()
 
 
