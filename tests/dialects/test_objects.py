@@ -46,6 +46,39 @@ def test_objects_that_share_no_keys_are_refused():
     assert error.code == "too_sparse"
 
 
+@pytest.mark.parametrize(
+    "answer", [["x", "y"], {"label": ["x", "y"]}, [{"label": "x"}, {"label": "y"}]]
+)
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {"rows": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]},
+        {"a": [1, 3], "b": [2, 4]},
+    ],
+)
+def test_rows_within_an_object_are_found_by_the_number_of_answers(request_body, answer):
+    """Under any name, or column by column."""
+    found = read(None, native(request_body, answer))
+    assert found.request == table(["a", "b"], [1, 2], [3, 4])
+    assert [row[0] for row in found.response["values"]] == ["x", "y"]
+
+
+@pytest.mark.parametrize("name", ["rows", "features", "X"])
+def test_a_matrix_under_any_name_is_one_of_rows(name):
+    """Its columns are numbered."""
+    found = read(None, native({name: [[1, 2], [3, 4]]}, {"prediction": [0, 1], "model": "m"}))
+    assert found.request == table(["f0", "f1"], [1, 2], [3, 4])
+    assert found.response == table(["prediction", "model"], [0, "m"], [1, "m"])
+
+
+def test_one_answer_belongs_to_one_row():
+    """Lists that have one answer are values."""
+    found = read(None, native({"image": [[1, 2], [3, 4]]}, {"label": "cat"}))
+    assert found.request == table(["image"], [[[1, 2], [3, 4]]])
+    both = read(None, native({"a": [1, 2], "b": [3, 4]}, {"label": "cat"}))
+    assert both.request == table(["a", "b"], [[1, 2], [3, 4]])
+
+
 def test_mixed_rows_are_refused():
     """A table has rows of one kind."""
     assert refused("objects", native([{"a": 1}, 2], [1, 2])).code == "wrong_type"

@@ -1,11 +1,15 @@
 """The objects dialect: `[{"a": 1, "b": "x"}, ...]`, or one flat object for one row.
 
 Columns are the keys of all objects in the order in which they are first seen; where an object lacks
-one, the cell is null. Values may be any JSON. A list of lists or of single values is taken as well.
+one, the cell is null. Values may be any JSON. A list of lists or of single values is taken as well,
+and so are the forms of custom services that the number of answers tells apart from one row:
+`{"rows": [{...}, {...}]}` under any name, and an object of columns, `{"a": [1, 2], "b": [3, 4]}`.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from scorespan.dialects.answers import answer
@@ -31,9 +35,31 @@ def recognises(native: Native) -> bool:
 def read(native: Native) -> DialectBodies | ConversionError:
     """Both bodies as tables; see `scorespan.dialects.read`."""
     document = native.request.document
-    return read_rows(
-        NAME, document if isinstance(document, list) else [document], native, "request"
-    )
+    if not isinstance(document, dict):
+        rows = document if isinstance(document, list) else [document]
+        return read_rows(NAME, rows, native, "request")
+    for rows, where in _within(document):
+        request = rows_table(rows, native, where)
+        if isinstance(request, ConversionError):
+            continue
+        if native.response is None:
+            return paired(NAME, native, request, None)
+        with contextlib.suppress(ConversionError):
+            return paired(NAME, native, request, answer(native, len(request.rows)))
+    return read_rows(NAME, [document], native, "request")
+
+
+def _within(document: dict[str, Any]) -> Iterator[tuple[list[Any], str]]:
+    """The rows that an object may hold, and their place: under its only name, or as columns."""
+    columns = list(document.values())
+    lengths = {len(column) if isinstance(column, list) else 0 for column in columns}
+    if len(columns) == 1 and isinstance(columns[0], list) and columns[0]:
+        kinds = set(map(type, columns[0]))
+        if kinds in ({dict}, {list}):
+            yield columns[0], f"request.{next(iter(document))}"
+    if len(lengths) == 1 and max(lengths) > 1:
+        rows = zip(*columns, strict=True)
+        yield [dict(zip(document, row, strict=True)) for row in rows], "request"
 
 
 def read_rows(

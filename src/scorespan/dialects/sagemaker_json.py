@@ -48,7 +48,10 @@ def recognises(native: Native) -> bool:
     instances = document.get(_INSTANCES)
     if isinstance(instances, list):
         return bool(instances) and _has_features(instances[0])
-    return _has_features(document)
+    features = document.get(_FEATURES)
+    # Rows under that name are a custom service's.
+    matrix = isinstance(features, list) and any(isinstance(row, list) for row in features)
+    return _has_features(document) and not matrix
 
 
 def read(native: Native) -> DialectBodies | ConversionError:

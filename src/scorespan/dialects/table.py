@@ -154,18 +154,20 @@ def named_rows(
 def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     """The table of what stands in a response for the predictions.
 
-    Objects are rows by their keys, and an object of lists that are all as long as the request is
-    one of columns. A list is one row for each element, unless the request has one row and the list
-    another length: then it is that row's prediction. All else is one row. What has no columns gets
-    `prediction`, or the fields that the settings give.
+    Objects are rows by their keys. An object of lists that are all as long as the request is one
+    of columns; beside several rows, what is no list in it belongs to each of them. A list is one
+    row for each element, unless the request has one row and the list another length: then it is
+    that row's prediction. All else is one row. What has no columns gets `prediction`, or the fields
+    that the settings give.
 
     Args:
         value: what stands there.
         fields: `Native.prediction_fields`: these, in this order, and no others.
         rows: how many rows the request has.
     """
-    if isinstance(value, dict) and value and all(_is_column(item, rows) for item in value.values()):
-        value = [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
+    if isinstance(value, dict) and _is_columns(value, rows):
+        columns = [item if isinstance(item, list) else [item] * rows for item in value.values()]
+        value = [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
     answers = value if isinstance(value, list) else [value]
     if rows == 1 and len(answers) != 1:
         answers = [value]
@@ -181,8 +183,11 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     return Table(fields[:1] or [PREDICTION], [[item] for item in answers])
 
 
-def _is_column(item: Any, rows: int) -> bool:
-    return isinstance(item, list) and len(item) == rows
+def _is_columns(members: dict[str, Any], rows: int) -> bool:
+    lists = [item for item in members.values() if isinstance(item, list)]
+    if not lists or any(len(item) != rows for item in lists):
+        return False
+    return len(lists) == len(members) or rows > 1
 
 
 def number_of(text: str) -> Any:
