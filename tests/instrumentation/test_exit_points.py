@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from running import clean_environment, started
+from running import clean_environment, run, started
 from scorespan import producer
 from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation import uvicorn as uvicorn_hook
@@ -91,6 +91,17 @@ def test_a_handler_that_is_set_later_takes_the_place_of_ours():
 def test_an_import_in_another_thread_sets_no_handler():
     """It cannot be set there; the signal ends the process as ever."""
     assert ended("thread", signal.SIGTERM) == (-signal.SIGTERM, [])
+
+
+def test_the_first_process_of_a_container_is_left_as_it_is():
+    """No signal ends it that it does not handle: with a handler of ours it would stop serving."""
+    apart = ["unshare", "--pid", "--fork"]
+    try:
+        subprocess.run([*apart, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lets nobody make a namespace")
+    done = run([*apart, sys.executable, "-W", "ignore", PROGRAM, "first"], clean_environment())
+    assert done.stdout == "1 True\n"
 
 
 def test_a_forked_child_delivers_what_it_scored_itself():

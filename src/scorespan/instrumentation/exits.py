@@ -29,11 +29,12 @@ def install() -> None:
     """Deliver before SIGTERM ends this process, unless somebody else handles that.
 
     To be called in the main thread; elsewhere, and where a handler is set, it does nothing. A
-    server that sets a handler of its own later takes the place of this one.
+    server that sets a handler of its own later takes the place of this one. The first process of a
+    container is not ended by a signal that it does not handle, and so left as it is.
     """
     import atexit  # noqa: PLC0415 - for services only
 
-    if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if os.getpid() == 1 or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
     try:
         signal.signal(signal.SIGTERM, _end)

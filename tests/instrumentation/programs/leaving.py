@@ -82,6 +82,8 @@ after_import("multiprocessing.util", exits.instrument)
 if CASE in {"term", "second", "thread", "handled", "gevent", "eventlet"}:
     score()
     wait()
+elif CASE == "first":
+    say(f"{os.getpid()} {signal.getsignal(signal.SIGTERM) == signal.SIG_DFL}")
 elif CASE == "idle":
     switch.ready()
     wait()
