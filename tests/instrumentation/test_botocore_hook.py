@@ -15,7 +15,7 @@ import pytest
 import scorespan.instrumentation.botocore as hook
 from engine import REQUEST, RESPONSE, Engine, Reply, engine
 from scorespan import attributes
-from scorespan.instrumentation import guard
+from scorespan.instrumentation import guard, unread
 
 ANSWER = {"Content-Type": "application/json", "x-Amzn-Invoked-Production-Variant": "all"}
 
@@ -41,6 +41,7 @@ def served(capture, monkeypatch) -> Iterator[Engine]:
     with engine() as served:
         yield served
     assert guard.counted == {}
+    assert not unread._waiting
 
 
 def only(recorded) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def served(capture, monkeypatch) -> Iterator[Engine]:
         capture(client_urls=served.address)
         yield served
     assert guard.counted == {}
+    assert not unread._waiting
 
 
 @contextmanager

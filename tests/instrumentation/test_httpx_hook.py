@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import scorespan.instrumentation.httpx as hook
 from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from scorespan import attributes
-from scorespan.instrumentation import guard
+from scorespan.instrumentation import guard, unread
 
 MODULES = ["httpx"] if sys.version_info < (3, 11) else ["httpx", "httpx2"]
 
@@ -48,6 +48,7 @@ def served(request, capture, monkeypatch) -> Iterator[Served]:
         capture(client_urls=running.address + "*")
         yield Served(running, module)
     assert guard.counted == {}
+    assert not unread._waiting
 
 
 def only(recorded) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from urllib3.util.retry import Retry
 import scorespan.instrumentation.requests as hook
 from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from scorespan import attributes
-from scorespan.instrumentation import guard
+from scorespan.instrumentation import guard, unread
 
 
 @contextmanager
@@ -43,6 +43,7 @@ def served(capture) -> Iterator[Engine]:
         capture(client_urls=served.address + "*")
         yield served
         assert guard.counted == {}
+    assert not unread._waiting
 
 
 def only(recorded) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import scorespan.instrumentation.urllib as hook
 from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from scorespan import attributes
-from scorespan.instrumentation import guard
+from scorespan.instrumentation import guard, unread
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def served(capture, monkeypatch) -> Iterator[Engine]:
         capture(client_urls=served.address)
         yield served
     assert guard.counted == {}
+    assert not unread._waiting
 
 
 def only(recorded) -> dict[str, Any]:

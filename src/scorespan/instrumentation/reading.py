@@ -27,11 +27,13 @@ def watch(response: Any, call: Call) -> bool:
 
     It is finished when that was read to the end or closed. False where this kind cannot be seen.
     """
+    kind: Any = type(response)
+    if not all(hasattr(kind, name) for name in ("read", "isclosed")):
+        return False
     try:
-        kind: Any = type(response)
         response.__class__ = _seen_kind(kind)
         response.__dict__[_MARK] = _Reading(call)
-    except (AttributeError, TypeError):  # of C, or with places for what it knows
+    except (AttributeError, TypeError):  # of C, or with no place for what is known of it
         return False
     return True
 
