@@ -344,3 +344,13 @@ def test_an_application_may_start_its_answer_again(recorded):
     record = recorded.record()
     assert record.extras["status"] == STATUS_ERROR
     assert record.extras["error"]["type"] == "ValueError"
+
+
+def test_an_id_that_the_server_gave_the_call_is_kept(recorded):
+    """Where the caller gave none; its own counts before."""
+    headers = [JSON, ("X-Ms-Request-Id", "of the server")]
+    application = hooked(answering([RESPONSE], headers=headers))
+    ask_wsgi(application, environ(body=REQUEST))
+    ask_wsgi(application, environ(body=REQUEST, HTTP_X_REQUEST_ID="of the caller"))
+    ids = [span.attributes[attributes.REQUEST_ID] for span in recorded.spans()]
+    assert ids == ["of the server", "of the caller"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from scorespan.instrumentation import http, switch
@@ -64,9 +64,7 @@ def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
     root, path = scope.get("root_path") or "", scope["path"]
     if root and not path.startswith(root):  # as servers had it before the specification said
         path = root + path
-    headers = {
-        _NAMES[name]: value.decode("latin-1") for name, value in scope["headers"] if name in _NAMES
-    }
+    headers = _named(scope["headers"])
     exchange = http.begin(hook, scope["method"], path, headers, root=root)
     if exchange is None:
         return None
@@ -75,6 +73,12 @@ def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
     later = not str(scope.get("http_version", "")).startswith("1")
     chunked = later or "chunked" in headers.get("transfer-encoding", "").lower()
     return Seen(exchange, receive, send, chunked=chunked)
+
+
+def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Those of a message's headers that are looked at, by their names."""
+    named = ((_NAMES.get(name.lower()), value) for name, value in headers)
+    return {name: value.decode("latin-1") for name, value in named if name is not None}
 
 
 class Seen:
@@ -141,13 +145,7 @@ class Seen:
             self.exchange.fail(error)
         headers = message.get("headers")
         if isinstance(headers, (list, tuple)):  # another iterable is the server's to use up
-            http.describe(
-                self.exchange.response,
-                (
-                    (name.decode("latin-1").lower(), value.decode("latin-1"))
-                    for name, value in headers
-                ),
-            )
+            http.describe(self.exchange, _named(headers))
 
     @guarded("asgi")
     def _sent(self, kind: str, message: Message) -> None:

@@ -114,10 +114,7 @@ class Exchange:
             context = _propagator.extract(carrier, _NO_PARENT)
             if trace.get_current_span(context).get_span_context().is_valid:
                 self._parent = context
-        for name in REQUEST_IDS:
-            if given := headers.get(name):
-                self._values[attributes.REQUEST_ID] = given
-                break
+        self.name_call(headers)
         if deployment := headers.get(DEPLOYMENT):
             self._values[attributes.DEPLOYMENT_ID] = deployment
 
@@ -135,6 +132,14 @@ class Exchange:
             value: a value that OpenTelemetry can carry.
         """
         self._values[name] = value
+
+    def name_call(self, headers: Mapping[str, str]) -> None:
+        """Take the id of the call from its headers, unless it has one already."""
+        if attributes.REQUEST_ID not in self._values:
+            for name in REQUEST_IDS:
+                if given := headers.get(name):
+                    self._values[attributes.REQUEST_ID] = given
+                    return
 
     def tell(self, note: str) -> None:
         """Add a note to the record; the same one is told once."""
@@ -181,7 +186,7 @@ class Exchange:
 
         To be called in the context of the service, which may have a span by now.
         """
-        self.status = status
+        self.status = int(status)
         if self._parent is None:
             self._look_for_parent()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from scorespan import attributes
 from scorespan.instrumentation import switch
@@ -16,6 +16,7 @@ MARK = "scorespan.exchange"
 OPAQUE = "text"
 """The dialect of bodies of which a part is missing: read as anything else they would be wrong."""
 _DIGITS = 18
+_NO_CONTENT = 204
 
 
 @guarded("http")
@@ -55,15 +56,13 @@ def begin(
     return exchange
 
 
-def describe(body: KeptBody, headers: Iterable[tuple[str, str]]) -> None:
-    """Note what an answer's headers say of its body; names in lower case."""
-    for name, value in headers:
-        if name == "content-type":
-            body.content_type = value
-        elif name == "content-encoding":
-            body.encoding = value
-        elif name == "content-length":
-            body.expected = _length(value)
+def describe(exchange: Exchange, headers: Mapping[str, str]) -> None:
+    """Note what the answer's headers say of it; names in lower case."""
+    body = exchange.response
+    body.content_type = headers.get("content-type")
+    body.encoding = headers.get("content-encoding")
+    body.expected = _length(headers.get("content-length"))
+    exchange.name_call(headers)  # a server gives a call an id where its client gave none
 
 
 def sent_as_file(exchange: Exchange) -> None:
@@ -88,13 +87,20 @@ def end(exchange: Exchange, *, unread: bool, complete: bool) -> None:
         size = exchange.request.size
         exchange.tell(f"request: {size} bytes were read by the service, not to the end")
         exchange.set(attributes.DIALECT, OPAQUE)
-    if not complete and (response.expected is None or response.size < response.expected):
+    if not complete and not _is_whole(response, exchange.status):
         if response.size:
             exchange.tell(f"response: the client was gone after {response.size} bytes")
             exchange.set(attributes.DIALECT, OPAQUE)
         elif not exchange.failed:
             exchange.fail_as("Abandoned", "the client was gone before it was answered")
     exchange.end()
+
+
+def _is_whole(response: KeptBody, status: int | None) -> bool:
+    """Whether all of an answer is there, though the server has not asked for its end."""
+    if response.expected is None:
+        return status == _NO_CONTENT
+    return response.size >= response.expected
 
 
 def _length(given: str | None) -> int | None:

@@ -6,7 +6,7 @@ is made when the server closes the answer, which is after its last byte was hand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from scorespan.instrumentation import http
@@ -19,34 +19,11 @@ Environ: TypeAlias = dict[str, Any]
 StartResponse: TypeAlias = Callable[..., Callable[[bytes], object]]
 Application: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-_CGI_NAMES = {
-    **{name: "HTTP_" + name.upper().replace("-", "_") for name in HEADERS},
-    "content-type": "CONTENT_TYPE",
-    "content-length": "CONTENT_LENGTH",
-}
-
-
-class EnvironHeaders(Mapping[str, str]):
-    """Those of a request's headers that an exchange looks at, by their names in lower case."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        value: str = self._environ[_CGI_NAMES[name]]
-        return value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The header's value."""
-        return self._environ.get(_CGI_NAMES[name], default)
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, cgi_name in _CGI_NAMES.items() if cgi_name in self._environ)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+_CGI_NAMES = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+_VARIABLES = tuple(
+    (name, _CGI_NAMES.get(name, "HTTP_" + name.upper().replace("-", "_"))) for name in HEADERS
+)
+"""Headers of a request that are looked at, and where an environ has them."""
 
 
 def call(
@@ -82,7 +59,8 @@ def _seen(hook: str, environ: Environ, start_response: StartResponse) -> Seen | 
     if root:
         root = _decoded(root)
     method = environ["REQUEST_METHOD"]
-    exchange = http.begin(hook, method, root + _decoded(path), EnvironHeaders(environ), root=root)
+    headers = {name: environ[variable] for name, variable in _VARIABLES if variable in environ}
+    exchange = http.begin(hook, method, root + _decoded(path), headers, root=root)
     if exchange is None:
         return None
     seen = Seen(exchange, environ, start_response)
@@ -148,9 +126,7 @@ class Seen:
         if exc_info is not None and code >= 400:
             self.exchange.fail(exc_info[1])
         if isinstance(headers, (list, tuple)):
-            http.describe(
-                self.exchange.response, ((name.lower(), value) for name, value in headers)
-            )
+            http.describe(self.exchange, {name.lower(): value for name, value in headers})
 
     @guarded("wsgi")
     def raised(self, error: BaseException) -> None:
