@@ -48,7 +48,6 @@ def test_sigterm_ends_a_service_when_its_records_are_delivered():
 @pytest.mark.parametrize("case", ["gevent", "eventlet"])
 def test_sigterm_ends_a_service_of_greenlets_likewise(case):
     """The thread that delivers is a real one there, too."""
-    pytest.importorskip(case)
     assert ended(case, signal.SIGTERM) == (-signal.SIGTERM, [DRAINED])
 
 
