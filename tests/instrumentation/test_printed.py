@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scorespan import attributes
 from scorespan.instrumentation.exchange import Exchange
-from scorespan.instrumentation.printed import Printed
+from scorespan.instrumentation.printed import MOST_LINES, Printed
 from scorespan.settings import Settings
 
 TEXTS = st.text(min_size=1, max_size=60).filter(str.strip)
@@ -183,6 +183,29 @@ def test_lines_are_bounded_in_bytes_and_nothing_is_left_out_unsaid(lines, limit)
     assert kept[:-1] == lines[: max(len(kept) - 1, 0)]
     assert (printed.note is None) == (kept == lines)
     assert printed.count == len(lines)
+
+
+@given(parts=st.lists(st.text(max_size=5), max_size=30), limit=st.integers(1, 30))
+def test_a_line_that_does_not_end_is_bounded_too(parts, limit):
+    """Parts of a line are kept up to the bound, and the line says whether it was cut."""
+    printed = Printed(limit)
+    for part in parts:
+        printed.add(part, ended=False)
+    assert len("".join(printed._begun)) <= limit + 5
+    printed.add("")
+    whole = "".join(parts)
+    (line,) = printed.lines
+    assert whole.startswith(line.text)
+    assert (printed.note is None) == (line.text == whole)
+
+
+def test_very_many_short_lines_are_bounded_too():
+    """Empty ones have no bytes, and cost memory all the same."""
+    printed = Printed(10**6)
+    for _ in range(MOST_LINES + 5):
+        printed.add("")
+    assert len(printed.lines) == MOST_LINES
+    assert printed.note == f"prints: {MOST_LINES} of {MOST_LINES + 5} lines kept"
 
 
 def test_lines_past_the_bound_are_told_in_a_note(score):

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 """Type of an error of which only the text was printed."""
+MOST_LINES = 10_000
+"""Lines of one scoring that are kept, however short they are."""
 _HOOK = "prints"
-
 _TIME = re.compile(r"\d\d:\d\d:\d\d", re.ASCII)
 _TIME_LENGTH = len("00:00:00")
 _MOST_ERRORS = 8
@@ -55,13 +56,13 @@ class Line(NamedTuple):
 
 
 class Printed:
-    """The lines of one scoring, at most `limit` bytes of them.
+    """The lines of one scoring: at most `MOST_LINES`, of at most `limit` bytes.
 
     Made when the scoring begins, by the thread that runs it. Lines may come from any thread, and
     from code that a signal interrupts at any place: what is added is there whole, or not at all.
     """
 
-    __slots__ = ("_errors", "_left", "_outside", "_started", "count", "lines")
+    __slots__ = ("_begun", "_begun_size", "_errors", "_left", "_outside", "count", "lines")
 
     def __init__(self, limit: int) -> None:
         self.lines: list[Line] = []
@@ -71,7 +72,8 @@ class Printed:
         self._errors: list[BaseException] = []
         # What a caller handles while it calls the model is not the model's.
         self._outside = sys.exc_info()[1]
-        self._started: list[str] = []
+        self._begun: list[str] = []
+        self._begun_size = 0
 
     def add(self, text: str, *, ended: bool = True) -> None:
         """Keep a printed text; one that does not end its line is continued by the next."""
@@ -81,13 +83,15 @@ class Printed:
         elif error is not None and not any(error is known for known in self._errors):
             self._errors[_MOST_ERRORS - 1 :] = [error]  # of very many the last
         if not ended:
-            self._started.append(text)
+            if text and self._begun_size <= self._left:  # past the bound it is cut anyway
+                self._begun.append(text)
+                self._begun_size += len(text)
             return
-        if self._started:
-            text = "".join((*self._started, text))
-            self._started = []
+        if self._begun:
+            text = "".join((*self._begun, text))
+            self._begun, self._begun_size = [], 0
         self.count += 1
-        if self._left <= 0:
+        if self._left <= 0 or len(self.lines) == MOST_LINES:
             return
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         if size > self._left:
@@ -103,7 +107,7 @@ class Printed:
         caught and got over is a note. Where the hook saw no body, the last line with `input` and
         `output` has them.
         """
-        if self._started:
+        if self._begun:
             self.add("")
         if not self.count:
             return
