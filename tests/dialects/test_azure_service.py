@@ -98,6 +98,23 @@ def test_one_row_pairs_with_any_answer(answer, response):
     assert found.response == response
 
 
+@pytest.mark.parametrize(
+    ("answer", "response", "notes"),
+    [
+        ({"result": "yes", "score": 1}, table(["result", "score"], ["yes", 1]), 0),
+        ({"predictions": [0], "probs": [[1]]}, table(["predictions", "probs"], [0, [1]]), 0),
+        ({"predictions": [0], "model": "m", "v": 1}, table(["prediction"], [0]), 1),
+        ({"output": {"p": 1}, "model": "m"}, table(["p"], [1]), 1),
+    ],
+)
+def test_what_stands_beside_an_answer_is_a_column_or_told(answer, response, notes):
+    """Nothing that was answered is left out in silence."""
+    found = read(None, native({"data": [{"a": 1}]}, answer))
+    assert found.response == response
+    assert len(found.notes) == notes
+    assert all(note.startswith("response: left out beside ") for note in found.notes)
+
+
 def test_prediction_fields_name_and_order_the_answer():
     """Members go by the settings' names, lists of that width by their places."""
     of_objects = native({"data": ROWS}, [{"q": 1, "p": 2, "r": 3}, {"p": 4}], fields=("p", "q"))

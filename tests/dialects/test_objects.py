@@ -33,7 +33,9 @@ def test_a_list_of_lists_is_a_matrix():
     assert found.response == table(["p", "q"], [3, 4])
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "binary/octet-stream", ""]
+)
 def test_json_that_is_not_said_to_be_json_is_found_by_its_looks(kind):
     """Command line tools send it as a form, and services take it."""
     assert read(None, native({"a": 1}, [1], sent=kind)).dialect == "objects"

@@ -6,12 +6,15 @@ object of one list per column, a single number.
 
 from __future__ import annotations
 
+from typing import Any
+
 from scorespan.dialects.native import Native
 from scorespan.dialects.table import Table, answer_table
 from scorespan.errors import ConversionError
 
 _AROUND = ("predictions", "output", "outputs", "result", "results")
 """Members that hold the whole answer."""
+_SHOWN = 200
 
 
 def answer(native: Native, rows: int) -> Table:
@@ -27,9 +30,13 @@ def answer(native: Native, rows: int) -> Table:
     response = native.response
     assert response is not None  # noqa: S101 - for the type checker; dialects ask before
     value = response.value
-    if isinstance(value, dict):
-        inner = next((value[name] for name in _AROUND if value.get(name) is not None), None)
-        value = value if inner is None else inner
+    name = _around(value, rows) if isinstance(value, dict) else None
+    if name is not None:
+        beside = ", ".join(other for other in value if other != name)
+        note = f"response: left out beside {name}: {beside[:_SHOWN]}"
+        if beside and note not in response.notes:
+            response.notes += (note,)
+        value = value[name]
     table = answer_table(value, native.prediction_fields, rows)
     if len(table.rows) != rows:
         raise ConversionError(
@@ -37,3 +44,14 @@ def answer(native: Native, rows: int) -> Table:
             f"response: {len(table.rows)} rows for {rows} rows of the request",
         )
     return table
+
+
+def _around(members: dict[str, Any], rows: int) -> str | None:
+    """The member that holds the whole answer; None where they hold it together."""
+    for name in _AROUND:
+        held = members.get(name)
+        if isinstance(held, (list, dict)) or (held is not None and len(members) == 1):
+            others = [members[other] for other in members if other != name]
+            columns = any(isinstance(other, list) and len(other) == rows for other in others)
+            return None if columns else name
+    return None

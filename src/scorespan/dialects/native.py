@@ -18,7 +18,13 @@ import orjson
 from scorespan.errors import ConversionError
 
 JSON = "application/json"
-_VAGUE = {"", "text/plain", "application/x-www-form-urlencoded"}
+_VAGUE = {
+    "",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+    "binary/octet-stream",
+}
 _SHAPES = bytes.maketrans(b"123456789.E+", b"0000000000e-")
 _SUSPECT = (b"0" * 16, b"0e000", b"0e-000")
 _LONG = re.compile(rb"-?\d[\d.]{15,}(?:[eE][-+]?\d+)?|-?[\d.]+[eE][-+]?\d{3,}")
