@@ -20,6 +20,9 @@ import requests.sessions
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import scorespan.instrumentation.botocore
 import scorespan.instrumentation.httpx
@@ -230,6 +233,26 @@ def test_suppressed_traffic_is_not_seen(served, recorded):
             requests.post(served.url, data=REQUEST, timeout=30)
     finally:
         context.detach(token)
+    assert dependencies(recorded) == (None, None)
+
+
+def test_what_an_exporter_of_the_application_sends_is_not_seen(served, recorded, capture):
+    """Its spans go out while a scoring runs, to an address that is allowed."""
+    capture(client_urls="*")
+    application = TracerProvider(shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(endpoint=served.url)
+    application.add_span_processor(SimpleSpanProcessor(exporter))
+    with scoring(), application.get_tracer("application").start_as_current_span("step"):
+        requests.get(served.url, timeout=30)
+    assert [request.method for request in served.requests] == ["GET", "POST"]
+    assert dependencies(recorded) == (1, 0)
+    application.shutdown()
+
+
+def test_what_is_no_http_is_no_dependency(served, recorded):
+    """A text in the address itself goes nowhere."""
+    with scoring():
+        urllib.request.urlopen("data:,x").read()
     assert dependencies(recorded) == (None, None)
 
 

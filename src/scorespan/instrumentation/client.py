@@ -45,7 +45,7 @@ def begin(hook: str, method: object, url: object, headers: Any) -> Call | None:
     try:
         outer = _running()
         if outer is not None:
-            return _dependency(outer, str(url))
+            return _dependency(outer) if str(url)[:4].lower() == "http" else None
         if method != "POST" or not allowed(str(url), _patterns()):
             return None
         return _scoring(hook, str(url), headers)
@@ -66,7 +66,7 @@ def begin_named(hook: str, *, scores: bool) -> Call | None:
     try:
         outer = _running()
         if outer is not None:
-            return _dependency(outer, "http:")
+            return _dependency(outer)
         return _scoring(hook, "", {}) if scores else None
     except Exception as error:  # noqa: BLE001 - the service must not see our fault
         _failed(error)
@@ -126,10 +126,10 @@ def _of_environment() -> tuple[str, ...]:
     return setting_values.patterns(told) if told else settings.Settings().client_urls
 
 
-def _dependency(outer: Exchange, url: str) -> Call | None:
+def _dependency(outer: Exchange) -> Call | None:
     from scorespan.instrumentation import call  # noqa: PLC0415 - most processes never come here
 
-    return call.dependency(outer) if url[:4].lower() == "http" else None
+    return call.dependency(outer)
 
 
 def _scoring(hook: str, url: str, headers: Any) -> Call | None:
