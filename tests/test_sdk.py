@@ -31,6 +31,7 @@ import scorespan.sdk
 from scorespan import attributes, provider
 from scorespan.errors import SettingsError
 from scorespan.reconcile import read_account
+from scorespan.settings import Settings
 from scorespan.testing import ScriptedMart
 
 REQUEST = '{"fields":["a"],"values":[[1.10]]}'
@@ -294,6 +295,28 @@ def test_an_exporter_takes_the_place_of_the_mart():
     assert span.attributes[attributes.RESPONSE] == RESPONSE
     assert span.attributes[attributes.SEQUENCE] >= 1
     scorespan.shutdown()
+
+
+def test_what_the_settings_say_of_every_scoring_stands_on_the_resource(monkeypatch):
+    """Ids, dialect and columns go to a Collector, too; the environment's resource wins."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "scoring.deployment.id=named,service.name=s")
+    settings = Settings.load(
+        {
+            "subscription_id": "s",
+            "deployment_id": "d",
+            "dialect": "sagemaker_csv",
+            "feature_names": "a,b",
+            "prediction_fields": ["p"],
+        }
+    )
+    said = scorespan.sdk._resource(settings).attributes
+    assert {name: said[name] for name in said if name.startswith("scoring.")} == {
+        attributes.SUBSCRIPTION_ID: "s",
+        attributes.DEPLOYMENT_ID: "named",
+        attributes.DIALECT: "sagemaker_csv",
+        attributes.FEATURE_NAMES: ("a", "b"),
+        attributes.PREDICTION_FIELDS: ("p",),
+    }
 
 
 def test_a_drain_leaves_nothing_behind_and_may_be_followed_by_more(configured):
