@@ -92,8 +92,9 @@ def test_a_root_that_is_not_there_is_wrong_use(tmp_path: Path):
     assert "no spool root" in said
 
 
-def test_table_needs_settings():
-    """Without them it is wrong use, and the error names the first that is missing."""
+def test_table_needs_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without them, and without a mart of this machine, it is wrong use that names the first."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     code, said = run("table", "credit")
     assert code == 2
     assert "SCORESPAN_DATA_MART_URL" in said

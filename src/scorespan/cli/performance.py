@@ -30,14 +30,15 @@ def performance(
     """Show how many scorings of SUBSCRIPTION there were, how long they took, how many failed.
 
     A failed scoring counts as a request. Response times are of requests, in ms. The data mart,
-    which must be scorespan's own, and the credentials come from the SCORESPAN_* variables.
+    which must be scorespan's own, and the credentials come from the SCORESPAN_* variables; where
+    those name none, it is the one that `scorespan mart` runs on this machine.
     """
+    from scorespan.cli.local_mart import mart_settings
     from scorespan.delivery.client import MartClient
     from scorespan.errors import DeliveryError, SettingsError
-    from scorespan.settings import Settings
 
     try:
-        client = MartClient(Settings.load())
+        client = MartClient(mart_settings())
         found = client.get(
             "/performance",
             subscription_id=subscription,

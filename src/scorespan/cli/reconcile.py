@@ -38,8 +38,9 @@ def reconcile(
     """Compare what was scored here with the data mart, and name what is missing.
 
     Looks at the spool and the ledger of this machine, and at the data mart of the SCORESPAN_*
-    variables; processes may go on scoring. --since and --until choose by scoring timestamp;
-    numbers of which nothing is known have none, and are always told.
+    variables, or else the one that `scorespan mart` runs here; processes may go on scoring.
+    --since and --until choose by scoring timestamp; numbers of which nothing is known have none,
+    and are always told.
 
     What came through a Collector has numbers of producers elsewhere. Where higher ones have come,
     one that neither this machine nor the data mart knows is outstanding: on the way, or lost.
@@ -47,18 +48,18 @@ def reconcile(
     Exits with 0 when nothing is missing, 1 when something is missing or outstanding, 2 when that
     could not be found out.
     """
+    from scorespan.cli.local_mart import mart_settings
     from scorespan.delivery.client import MartClient
     from scorespan.errors import DeliveryError, SettingsError
     from scorespan.reconcile import Window
     from scorespan.reconcile import reconcile as compare
-    from scorespan.settings import Settings
     from scorespan.spool.root import Route
 
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until is before --since")
     root = find_root(root)
     try:
-        settings = Settings.load()
+        settings = mart_settings()
         client = MartClient(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None

@@ -8,8 +8,8 @@ import sys
 
 import click
 
+from scorespan.cli.local_mart import mart_variables
 from scorespan.errors import SettingsError
-from scorespan.mart.place import ADMIN_KEY_FILE, DEFAULT_DATA_MART, PORT, default_folder
 from scorespan.settings import Settings
 
 
@@ -36,8 +36,10 @@ def run(subscription: str | None, command: str, arguments: tuple[str, ...]) -> N
     try:
         settings = Settings.load({}, environ)
         if settings.export == "mart":
-            if settings.data_mart_url is None:
-                environ |= _mart_of_this_machine(settings)
+            found = mart_variables(environ)
+            if found:
+                click.echo(f"scorespan: records go to {found['SCORESPAN_DATA_MART_URL']}", err=True)
+            environ |= found
             Settings.load({}, environ).check_delivery()
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
@@ -50,27 +52,3 @@ def run(subscription: str | None, command: str, arguments: tuple[str, ...]) -> N
         os.execve(path, [command, *arguments], environ)  # noqa: S606 - the user's own command
     except OSError as error:
         raise click.UsageError(f"{command} cannot be started: {error.strerror}") from None
-
-
-def _mart_of_this_machine(settings: Settings) -> dict[str, str]:
-    """The variables that lead to the data mart of `scorespan mart`, as it runs by default.
-
-    Raises:
-        SettingsError: there is none of this user's.
-    """
-    file = default_folder() / ADMIN_KEY_FILE
-    found = {"SCORESPAN_DATA_MART_URL": f"http://127.0.0.1:{PORT}"}
-    if settings.data_mart_id is None:
-        found["SCORESPAN_DATA_MART_ID"] = DEFAULT_DATA_MART
-    if settings.api_key is None and settings.username is None and settings.token is None:
-        try:
-            found["SCORESPAN_API_KEY"] = file.read_text(encoding="ascii").strip()
-        except OSError:
-            raise SettingsError(
-                "SCORESPAN_DATA_MART_URL",
-                f"is not set, and there is no data mart of this machine ({file}); start one with "
-                "`scorespan mart`, or set SCORESPAN_DATA_MART_URL, SCORESPAN_DATA_MART_ID and "
-                "SCORESPAN_API_KEY",
-            ) from None
-    click.echo(f"scorespan: records go to {found['SCORESPAN_DATA_MART_URL']}", err=True)
-    return found

@@ -27,14 +27,15 @@ _HIDDEN = ("deployment_id", "asset_revision")
 def table(subscription: str, limit: int, as_json: bool) -> None:
     """Show the newest rows of SUBSCRIPTION's payload table.
 
-    The data mart and the credentials come from the SCORESPAN_* variables.
+    The data mart and the credentials come from the SCORESPAN_* variables; where those name none,
+    it is the one that `scorespan mart` runs on this machine.
     """
+    from scorespan.cli.local_mart import mart_settings
     from scorespan.delivery.client import MartClient
     from scorespan.errors import DeliveryError, SettingsError
-    from scorespan.settings import Settings
 
     try:
-        client = MartClient(Settings.load())
+        client = MartClient(mart_settings())
         page = client.get(
             "/scoring_transactions",
             subscription_id=subscription,
