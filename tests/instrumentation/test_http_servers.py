@@ -147,3 +147,24 @@ def test_a_client_that_leaves_a_stream_ends_the_scoring(serve):
     assert any(
         "the client was gone after 13 bytes" in note for note in record["scorespan"]["notes"]
     )
+
+
+@pytest.mark.parametrize("name", ["gthread", "uvicorn", "uvicorn-h11"])
+def test_requests_on_one_connection_are_records_of_their_own(serve, name):
+    """Sent before the first was answered, they are answered in turn."""
+    service = serve(name)
+    bodies = [json.dumps({"fields": ["a"], "values": [[index]]}).encode() for index in range(5)]
+    asked = b"".join(
+        b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n%s\r\n%s"
+        % (len(body), b"Connection: close\r\n" if body is bodies[-1] else b"", body)
+        for body in bodies
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(asked)
+        answered = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answered.count(b"HTTP/1.1 200 OK") == len(bodies)
+    records = service.records(len(bodies))
+    assert [record["request"]["values"] for record in records] == [[[index]] for index in range(5)]
+    for record in records:
+        assert record["request"]["values"] == record["response"]["values"]
