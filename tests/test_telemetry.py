@@ -89,8 +89,14 @@ def test_a_log_that_fails_reaches_nobody(repeated):
 
 def test_a_server_that_configures_logging_does_not_silence_us(repeated, caplog):
     """It disables the loggers that are there already, as Azure ML's does."""
-    logging.config.dictConfig({"version": 1})
-    assert logger.disabled
-    logging.getLogger().addHandler(caplog.handler)
-    repeated.warning("disk", "cannot write")
-    assert [record.getMessage() for record in caplog.records] == ["cannot write"]
+    known = map(logging.getLogger, list(logging.root.manager.loggerDict))
+    enabled = [one for one in known if not one.disabled]
+    try:
+        logging.config.dictConfig({"version": 1})
+        assert logger.disabled
+        logging.getLogger().addHandler(caplog.handler)
+        repeated.warning("disk", "cannot write")
+        assert [record.getMessage() for record in caplog.records] == ["cannot write"]
+    finally:
+        for one in enabled:
+            one.disabled = False

@@ -193,13 +193,6 @@ def test_what_cannot_be_answered_is_refused(mart, path, query, status, field):
     assert error.get("field") == field
 
 
-def test_performance_is_for_those_who_are_let_in(mart):
-    """As all else."""
-    for path in ("performance", "metrics"):
-        answer = mart.http.get(f"{mart.root}/{path}", headers={"Authorization": "Bearer no"})
-        assert answer.status_code == 401
-
-
 @pytest.fixture(scope="module")
 def connection():
     """A database with the mart's tables, and whatever a test adds until it rolls back."""

@@ -77,6 +77,9 @@ ROUTES = [
     ("GET", "/scoring_payloads"),
     ("GET", "/scoring_transactions"),
     ("GET", "/scoring_conflicts"),
+    ("GET", "/subscriptions/sub/configurations/payload_logging"),
+    ("GET", "/metrics"),
+    ("GET", "/performance"),
 ]
 
 
