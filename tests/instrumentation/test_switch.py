@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 import scorespan
+from running import clean_environment, run
 from scorespan.errors import SettingsError
 from scorespan.instrumentation import switch
 from scorespan.settings import Settings
 
+PROGRAM = Path(__file__).parent / "programs" / "first_together.py"
 SETTINGS = Settings.load({"shutdown_seconds": 3}, {})
 
 
@@ -91,6 +96,15 @@ def test_threads_that_ask_at_once_get_one_provider(provider):
         thread.join()
     assert found == [SETTINGS] * 8
     assert provider.made == 1
+
+
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_greenlets_that_ask_at_once_get_one_provider(library):
+    """They share the thread, and its locks; each waits, and lets the others run."""
+    if find_spec(library) is None:  # importing it would change this process
+        pytest.skip(f"{library} is not installed")
+    command = [sys.executable, "-W", "ignore", PROGRAM, library]
+    assert run(command, clean_environment()).stdout == f"[1] {[True] * 5}\n"
 
 
 def test_a_question_in_the_midst_of_making_is_answered_with_off(provider):
