@@ -85,6 +85,7 @@ PINS: dict[str, tuple[str, ...]] = {
         "gevent==26.9.0",
         "gunicorn==27.0.1",
         "hypercorn==0.18.0",
+        "packaging==26.3",  # gunicorn's worker for gevent
         "opentelemetry-exporter-otlp-proto-http==1.45.2",
         "uvicorn==0.54.0",
         "waitress==3.0.2",

@@ -6,10 +6,11 @@ import http.client
 import itertools
 import json
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ CONNECTIONS = 3
 QUEUED = 30
 """Answers that were sent before the signal, none of whose records could be delivered."""
 PAUSE = 0.005
+ENDING = 3
 LIVENESS = 60
 
 GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "warning"]
@@ -39,8 +41,10 @@ COMMANDS = {
     "gunicorn gthread": [*GUNICORN, "--threads", "4", "exits_flask:app"],
     "gunicorn gevent": [*GUNICORN, "--worker-class", "gevent", "exits_flask:app"],
     "gunicorn preload": [*GUNICORN, "--workers", "2", "--preload", "exits_flask:app"],
+    # To an interrupt this worker does nothing, and is killed when its time is over.
     "gunicorn uvicorn": [
-        *GUNICORN, "--worker-class", "uvicorn.workers.UvicornWorker", "exits_fastapi:app",
+        *GUNICORN, "--worker-class", "uvicorn.workers.UvicornWorker", "--graceful-timeout", "5",
+        "exits_fastapi:app",
     ],
     "uvicorn": [*UVICORN, "exits_fastapi:app"],
     "uvicorn workers": [*UVICORN, "--workers", "2", "exits_fastapi:app"],
@@ -158,7 +162,8 @@ class Client:
         connection.request("POST", self._path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         said = answer.read()
-        if answer.status == 200 and json.loads(said)["values"] == [[number]]:
+        if answer.status == 200 and said:  # an interrupted one may have lost its body
+            assert json.loads(said)["values"] == [[number]]
             self.answered.add(number)
 
 
@@ -201,7 +206,8 @@ def test_every_record_whose_answer_was_sent_arrives_once(name, sent, stalled, tm
             assert not stalled.mart.stored
             server.process.send_signal(sent)
             stalled.mart.going.set()
-            server.process.wait(LIVENESS)
+            may_end(server)
+        server.process.wait(LIVENESS)
         stalled.mart.wait_for(queued)
     arrive_by_the_next_start(stalled, client.answered)
 
@@ -214,10 +220,21 @@ def test_records_outlive_the_server_that_could_not_deliver_them(name, stalled, t
         with client.posting():
             wait_until(lambda: len(client.answered) >= QUEUED, "answers while the mart is stalled")
             server.process.send_signal(signal.SIGTERM)
-            server.process.wait(LIVENESS)
+            may_end(server)
+        server.process.wait(LIVENESS)
     assert not stalled.mart.stored
     stalled.mart.going.set()
     arrive_by_the_next_start(stalled, client.answered)
+
+
+def may_end(server: Server) -> None:
+    """Give it a while to end.
+
+    A client that goes on may keep it: uvicorn waits for the connection that it has accepted last,
+    as long as there are requests on it.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        server.process.wait(ENDING)
 
 
 def arrive_by_the_next_start(stalled: Stalled, answered: set[int]) -> None:
