@@ -16,6 +16,9 @@ _LOCKS = ROOT / ".venv-locks"
 _READY = ".ready"
 """Written last: what a killed build has left lacks it, and is made anew."""
 
+START_UP_FILES = (ROOT / "src" / "scorespan.pth", ROOT / "src" / "scorespan.start")
+"""What stands beside the package in site-packages, and is copied there even from this tree."""
+
 CORE = ("orjson==3.13.0", "requests==2.34.2")
 """What scorespan needs beside OpenTelemetry."""
 
@@ -64,13 +67,13 @@ def environment(
 
     Its folder is `.venv-<name>-<hash>`: other pins, or another interpreter, make another one. A
     lock lets parallel test workers make it once. scorespan itself is installed from the working
-    tree: in place, and again where its `pyproject.toml` has changed (entry points live there); as
-    a wheel, and again where any source has changed.
+    tree: in place, and again where its `pyproject.toml` (entry points live there) or a start-up
+    file has changed; as a wheel, and again where any source has changed.
     """
     version = _call([python, "-c", "import sys; print(sys.version)"])
     digest = hashlib.sha256("\n".join([version, *sorted(pins)]).encode()).hexdigest()[:12]
     made = Environment(ROOT / f".venv-{name}-{digest}")
-    project = _digest([ROOT / "pyproject.toml", *(_sources() if wheel else ())])
+    project = _digest([ROOT / "pyproject.toml", *(_sources() if wheel else START_UP_FILES)])
     _LOCKS.mkdir(exist_ok=True)
     with (_LOCKS / made.path.name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isolated.environments import CORE, ROOT, built_wheel
+from isolated.environments import CORE, ROOT, START_UP_FILES, built_wheel
 from receiver.receiver_process import receiver_process
 from running import clean_environment, run, wait_until
 
@@ -27,7 +27,6 @@ PINS = (
     "starlette==1.10.0",
 )
 BUILD = (*CORE, "hatchling==1.27.0")
-START_UP_FILES = {"scorespan.pth", "scorespan.start"}
 ON = {"SCORESPAN_ENABLE": "1"}
 LOADED = (
     "import sys; print([name for name in sys.modules"
@@ -68,8 +67,8 @@ def test_the_wheel_has_the_start_up_files_beside_the_package():
         points = archive.read("scorespan-0.1.0.dist-info/entry_points.txt").decode()
         assert archive.read("scorespan.start") == b"scorespan.startup:start\n"
         assert len(archive.read("scorespan.pth").splitlines()) == 1
-    assert names >= START_UP_FILES
-    assert all(f"{name},sha256=" in record for name in START_UP_FILES)
+    assert names >= {path.name for path in START_UP_FILES}
+    assert all(f"{path.name},sha256=" in record for path in START_UP_FILES)
     assert re.search(r"\[opentelemetry_instrumentor\]\nscorespan = ", points)
 
 
