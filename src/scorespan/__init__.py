@@ -65,4 +65,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'scorespan' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only where the name is used
 
+    if name == "configure":
+        # Scorings in signal handlers must not come in the middle of this import.
+        import_module("scorespan.decorator")
     return getattr(import_module(_LAZY[name]), name)
