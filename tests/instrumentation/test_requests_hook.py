@@ -170,14 +170,17 @@ def test_a_timeout_is_a_failed_scoring(served, recorded):
 
 
 def test_no_connection_is_a_failed_scoring(capture, recorded):
-    """Where nobody listens the call fails, and is a record."""
+    """Where nobody listens the call fails, and is a record, without the key in the address."""
     with engine() as served:
         pass
     capture(client_urls=served.address)
-    with hooked(), pytest.raises(requests.ConnectionError):
-        requests.post(served.url, data=REQUEST, timeout=30)
+    with hooked(), pytest.raises(requests.ConnectionError, match="code=secret"):
+        requests.post(f"{served.url}?code=secret", data=REQUEST, timeout=30)
     (span,) = recorded.spans()
-    assert "ConnectionError" in span.events[0].attributes["exception.type"]
+    told = span.events[0].attributes
+    assert "ConnectionError" in told["exception.type"]
+    assert "/score?***" in told["exception.message"]
+    assert "secret" not in told["exception.stacktrace"] + span.status.description
 
 
 def test_a_streamed_answer_is_left_to_its_reader(served, recorded):

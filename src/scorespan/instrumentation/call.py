@@ -45,15 +45,16 @@ class Call:
     """
 
     __slots__ = (
-        "__weakref__", "_answered", "_generation", "_named", "_outer", "_sent", "_started",
-        "_tokens", "exchange", "over",
+        "__weakref__", "_answered", "_generation", "_named", "_outer", "_query", "_sent",
+        "_started", "_tokens", "exchange", "over",
     )  # fmt: skip
 
-    def __init__(self, outer: Exchange | None, exchange: Exchange | None) -> None:
+    def __init__(self, outer: Exchange | None, exchange: Exchange | None, query: str = "") -> None:
         self._outer = outer
         self.exchange = exchange
         self.over = False
         self._answered = False
+        self._query = query
         self._named: set[str] = set()
         self._sent: sending.Sent | None = None
         self._generation = unread.generation()
@@ -176,7 +177,8 @@ class Call:
             self.exchange.stop()
             if status is not None:
                 self.exchange.answered(status)
-            self.exchange.fail(error)
+            # Clients name the address, which may hold a key.
+            self.exchange.fail(error, secret=self._query)
             self.finish()
 
     @guarded(_GUARDED)
@@ -226,7 +228,7 @@ def scoring(hook: str, settings: Settings, url: str, headers: Any) -> Call | Non
     exchange = Exchange(hook, settings, known)
     exchange.request.content_type = known.get("content-type")
     exchange.request.encoding = known.get("content-encoding")
-    call = Call(None, exchange)
+    call = Call(None, exchange, url.partition("?")[2].partition("#")[0])
     call.keep_named(known)
     return call
 

@@ -191,15 +191,25 @@ class Exchange:
             self._look_for_parent()
 
     @guarded(_GUARDED)
-    def fail(self, error: BaseException) -> None:
-        """The scoring failed with this; type, message and traceback are kept, not the error."""
+    def fail(self, error: BaseException, *, secret: str = "") -> None:
+        """The scoring failed with this; type, message and traceback are kept, not the error.
+
+        Args:
+            error: what it failed with.
+            secret: a text that is not kept where it stands in them.
+        """
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ != "builtins":
             name = f"{kind.__module__}.{name}"
-        self._failure = name, said(error), None
-        lines = traceback.format_exception(kind, error, error.__traceback__)
-        self._failure = name, said(error), "".join(lines)
+        text = said(error)
+        if secret:
+            text = text.replace(secret, "***")
+        self._failure = name, text, None
+        stack = "".join(traceback.format_exception(kind, error, error.__traceback__))
+        if secret:
+            stack = stack.replace(secret, "***")
+        self._failure = name, text, stack
 
     def fail_as(self, kind: str, text: str) -> None:
         """The scoring failed, and no exception says how."""
