@@ -257,6 +257,22 @@ def test_a_module_that_is_being_executed_waits_for_its_end(package, calls, tmp_p
     assert part.calls == calls == [app]
 
 
+def test_a_module_that_is_loaded_by_hand_waits_for_its_end_likewise(package, calls, tmp_path):
+    """The recipe of the Python documentation puts it into `sys.modules` before it has run."""
+    (tmp_path / package / "app.py").write_text(
+        f"from {package} import fresh\nfrom {package}.part import calls\nearly = len(calls)\n"
+    )
+    (tmp_path / package / "fresh.py").write_text("")
+    (tmp_path / package / "part.py").write_text("calls = []")
+    part = importlib.import_module(f"{package}.part")
+    after_import(f"{package}.app", part.calls.append)
+    spec = importlib.util.find_spec(f"{package}.app")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert part.calls == calls == [module]
+    assert module.early == 0
+
+
 def test_threads_that_import_at_once_call_the_hook_once(package, calls):
     """The import lock of the module holds for the hook, too."""
     barrier = threading.Barrier(8)

@@ -21,6 +21,9 @@ _hooks: dict[str, list[Hook]] = {}
 _unseen: set[str] = set()
 """Names whose hooks were not called yet. A finder before ours may bring such a module."""
 
+_running: list[ModuleType] = []
+"""Modules that are being executed."""
+
 
 def after_import(name: str, call: Hook) -> None:
     """Call this with the module of that name once it has been executed without an error.
@@ -101,7 +104,12 @@ class _Loader:
             spec.loader = self._loader
         if module.__loader__ is self:
             module.__loader__ = self._loader
-        self._loader.exec_module(module)
+        # Python's own mark of this is missing where the module is loaded by hand.
+        _running.append(module)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            _running.remove(module)
         _call_all(spec.name, module)
 
 
@@ -118,7 +126,9 @@ def _look() -> None:
 
 def _is_whole(module: ModuleType) -> bool:
     # Of another type is one that is loaded when it is used first: looking into it would load it.
-    return type(module) is type(sys) and not getattr(module.__spec__, "_initializing", False)
+    if type(module) is not type(sys) or any(module is running for running in _running):
+        return False
+    return not getattr(module.__spec__, "_initializing", False)
 
 
 def _call_all(name: str, module: ModuleType) -> None:
