@@ -247,8 +247,9 @@ def test_a_module_that_a_later_finder_brings_itself_is_seen_with_the_next_import
 def test_a_module_that_is_being_executed_waits_for_its_end(package, calls, tmp_path):
     """Imports of the module's own, in the midst of it, do not call its hook."""
     (tmp_path / package / "app.py").write_text(
-        f"import sys\nfrom {package} import part\nearly = len(part.calls)\n" + SOURCE
+        f"from {package} import fresh, part\nearly = len(part.calls)\n{SOURCE}"
     )
+    (tmp_path / package / "fresh.py").write_text("")
     (tmp_path / package / "part.py").write_text("calls = []")
     part = importlib.import_module(f"{package}.part")
     after_import(f"{package}.app", part.calls.append)
