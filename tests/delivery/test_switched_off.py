@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -290,3 +292,35 @@ def test_what_is_written_down_is_counted_by_its_outcome(off: Intake):
     wait_until(lambda: delivery.reading().outcomes["switched off"] == 5, "it is counted")
     assert delivery.reading().outcomes["refused"] == 0
     assert Place("binding", "subscription") in delivery.switch.off
+
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import gevent
+import orjson
+from scorespan.conversion.span import ScoringSpan
+from scorespan.intake import Intake
+from scorespan.settings import Settings
+
+intake = Intake(Settings.load(orjson.loads(sys.argv[1]), {}), asked_every=(0.01, 0.03))
+request = b'{"fields": ["a"], "values": [[1]]}'
+intake.accept(ScoringSpan(request, failed=True, span_id="1"))
+with gevent.Timeout(60):
+    while not intake._opening.delivery.switch.off:
+        gevent.sleep(0.01)
+intake.accept(ScoringSpan(request, failed=True, span_id="2"))
+intake.close()
+"""
+
+
+def test_greenlets_score_on_while_the_mart_is_asked(scripted_mart: ScriptedMart, tmp_path: Path):
+    """Under gevent it is a thread of the operating system that asks."""
+    settings = {**scripted_mart.settings, "spool_dir": str(tmp_path), "shutdown_seconds": "30"}
+    scripted_mart.payload_logging = False
+    text = orjson.dumps(settings).decode()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", GREENLETS, text], check=True, timeout=100)
+    account = read_account(tmp_path)
+    assert (account.totals["stored"], account.totals["switched off"]) == (1, 1)
+    assert account.missing == []
