@@ -24,6 +24,10 @@ class Row:
         self.record_property(_PROPERTY, [self.server, column, bool(held)])
         assert held, f"{self.server}: {column}"
 
+    def missing(self) -> None:
+        """Nothing is captured of this server: its row says `no`, all through."""
+        self.record_property(_PROPERTY, [self.server, COLUMNS[0], False])
+
 
 @dataclass
 class Table:
