@@ -126,13 +126,14 @@ class Sent(NamedTuple):
         return b"".join(message.get("body", b"") for message in self.messages)
 
 
-async def asking(
+async def asking(  # noqa: PLR0913 - what a client may do
     application: Any,
     asked: dict[str, Any],
     parts: Iterable[bytes] = (b"",),
     *,
     gone_after: int | None = None,
     then: Sequence[dict[str, Any]] = (),
+    then_after: int = 0,
 ) -> Sent:
     """What an application sends.
 
@@ -142,6 +143,7 @@ async def asking(
         parts: the request's body.
         gone_after: sending fails after so many messages, as where the client is gone.
         then: messages after the request.
+        then_after: they come when so many messages were sent.
     """
     bodies = list(parts)
     left = [
@@ -150,17 +152,23 @@ async def asking(
     ]
     left += list(then)
     messages: list[dict[str, Any]] = []
-    finished = asyncio.Event()
+    finished, reached = asyncio.Event(), asyncio.Event()
+    if not then_after:
+        reached.set()
 
     async def receive() -> dict[str, Any]:
         if not left:
             await finished.wait()  # the server waits for what the client sends next
+        elif left[0]["type"] != "http.request":
+            await reached.wait()
         return left.pop(0) if left else {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         if gone_after is not None and len(messages) >= gone_after:
             raise OSError("the client is gone")
         messages.append(dict(message))
+        if len(messages) == then_after:
+            reached.set()
         if message["type"] == "http.response.body" and not message.get("more_body"):
             finished.set()
 

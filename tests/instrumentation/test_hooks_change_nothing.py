@@ -194,8 +194,15 @@ STEPS = [
 """What runs within a hook."""
 
 
-@pytest.mark.parametrize(("owner", "step"), STEPS)
-@pytest.mark.parametrize("fails_at", [None, 1])
+@pytest.mark.parametrize(
+    ("owner", "step", "fails_at"),
+    [
+        (owner, step, fails_at)
+        for owner, step in STEPS
+        for fails_at in (None, 1)
+        if step != "fail" or fails_at is not None
+    ],
+)
 def test_a_broken_step_of_ours_is_counted_and_not_seen(monkeypatch, owner, step, fails_at):
     """The service goes on as if there were no hook, and so does the next request."""
     headers = [("Content-Type", "application/json"), ("Content-Length", "4")]
@@ -212,8 +219,6 @@ def test_a_broken_step_of_ours_is_counted_and_not_seen(monkeypatch, owner, step,
     ]
     plain = ask_wsgi(wsgi_service([], *told), environ(body=b"{}"))
     plain_sent = ask_asgi(asgi_service([], 1, messages, fails_at), scope(), [b"{}"])
-    if step == "fail" and fails_at is None:
-        pytest.skip("nothing fails")
     monkeypatch.setattr(owner, step, boom)
     hooked = functools.partial(wsgi.call, "test", wsgi_service([], *told))
     hooked_asgi = functools.partial(asgi.call, "test", asgi_service([], 1, messages, fails_at))

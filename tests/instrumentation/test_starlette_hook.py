@@ -181,7 +181,7 @@ def test_a_stream_whose_client_is_gone_leaves_a_note(recorded):
             return StreamingResponse(parts(), media_type="text/plain")
 
         then = [{"type": "http.disconnect"}]
-        return await asking(service(answer), scope(), [REQUEST], then=then)
+        return await asking(service(answer), scope(), [REQUEST], then=then, then_after=2)
 
     asyncio.run(call())
     found = only(recorded)
