@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", "0")))
         parts = []
-        while size := int(self.rfile.readline(), 16):
+        while size := int(self.rfile.readline() or b"0", 16):  # the sender may have gone
             parts.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()

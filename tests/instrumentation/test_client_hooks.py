@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import threading
 import urllib.request
@@ -33,7 +34,10 @@ from instrumentation.test_botocore_hook import client_of, invoke
 from scorespan import attributes
 from scorespan.delivery.client import MartClient
 from scorespan.instrumentation import client, guard, switch, unread
+from scorespan.instrumentation.body import KeptBody
+from scorespan.instrumentation.call import Call
 from scorespan.instrumentation.exchange import Exchange, running
+from scorespan.instrumentation.sending import Sent
 from scorespan.settings import Settings
 
 AZURE = Settings().client_urls
@@ -328,6 +332,54 @@ def test_a_fault_of_ours_is_the_caller_s_least_worry(served):
     assert client.begin("test", "POST", Odd(), {}) is None
     assert guard.counted == {"client": 1}
     guard.counted.clear()
+
+
+def stream(url: str) -> bytes:
+    """An answer that is read in steps, to a body that is a file."""
+    with requests.post(url, io.BytesIO(REQUEST), headers=JSON, stream=True, timeout=30) as answer:
+        return b"".join(answer.iter_content(7))
+
+
+async def ask_async(url: str) -> bytes:
+    """An answer that is read in a task."""
+    async with httpx.AsyncClient() as api, api.stream("POST", url, content=REQUEST) as answer:
+        return await answer.aread()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (KeptBody, "add"),
+        (KeptBody, "__init__"),
+        (Exchange, "__init__"),
+        (Exchange, "answered"),
+        (Exchange, "stop"),
+        (Exchange, "set"),
+        (Exchange, "end"),
+        (Call, "_take"),
+        (Sent, "__init__"),
+    ],
+)
+def test_whatever_fails_in_ours_every_caller_gets_its_answer(served, monkeypatch, owner, name):
+    """An error in any part of capture is counted, and changes no call."""
+
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(owner, name, broken)
+    assert requests.post(served.url, REQUEST, timeout=30).content == RESPONSE
+    assert stream(served.url) == RESPONSE
+    assert httpx.post(served.url, content=REQUEST).content == RESPONSE
+    assert asyncio.run(ask_async(served.url)) == RESPONSE
+    with urllib.request.urlopen(served.url, io.BytesIO(REQUEST), 30) as answer:
+        assert answer.read() == RESPONSE
+    api = client_of(served)
+    assert invoke(api, io.BytesIO(REQUEST), InferenceId="i")["Body"].read() == RESPONSE
+    del answer, api
+    gc.collect()  # what is dropped in this test
+    assert sum(guard.counted.values()) > 0
+    guard.counted.clear()
+    unread._waiting.clear()
 
 
 def test_a_forked_child_records_nothing_of_its_parent(served, recorded):

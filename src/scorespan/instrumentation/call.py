@@ -156,6 +156,7 @@ class Call:
             self.exchange.stop()
             self.exchange.response.add(part)
 
+    @guarded(_GUARDED)
     def watch(self, response: Any) -> None:
         """See a response of `http.client` or `urllib3` as the caller reads it."""
         if self.exchange is None:
