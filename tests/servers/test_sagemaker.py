@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from examples.live import EXAMPLES
-from servers.serving import arrived
+from running import run
+from servers.serving import arrived, installed
 from servers.toolkit import toolkit_serving
 
 EXAMPLE = EXAMPLES / "sagemaker_toolkit"
@@ -95,3 +97,42 @@ def test_scorings_of_the_toolkit_reach_the_mart(live, tmp_path, row):
 def table(rows):
     """A request of these rows."""
     return {"fields": ["months", "complaints"], "values": rows}
+
+
+def test_each_request_of_a_batch_is_a_record_and_no_answer_is_changed(live, tmp_path):
+    """What handlers of the server answer to several requests at once, or fail with, is captured."""
+    model = tmp_path / "ml" / "model"
+    for path, source in FILES.items():
+        (model / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, model / path)
+    command = [installed("sagemaker").python, PROGRAMS / "sagemaker_batches.py", tmp_path / "ml"]
+    plain = run(command, live.environment())
+    assert live.records() == []
+    captured = run(command, live.environment(SCORESPAN_ENABLE="1"))
+    assert captured.stdout == plain.stdout
+
+    found = {record.scorespan["request_id"]: record for record in arrived(live, 12)}
+    numbers = {int(name.removeprefix("request-")): record for name, record in found.items()}
+    assert set(numbers) == set(range(1, 13))
+    assert [numbers[number].failed for number in range(1, 13)] == [
+        *[False] * 3, *[True] * 2, *[False] * 3, *[True] * 4,
+    ]  # fmt: skip
+    hooks = [numbers[number].scorespan["hook"] for number in (1, 4, 6, 12)]
+    assert hooks == ["sagemaker", "sagemaker", "multi-model-server", "multi-model-server"]
+    assert [json.loads(numbers[number].request_text)["values"] for number in (1, 2, 3)] == [
+        [[24, 3]], [[60, 1]], [[9, 9]],
+    ]  # fmt: skip
+    assert json.loads(numbers[6].response_text)["values"] == [[1]]
+    assert numbers[6].scorespan["trace_id"] == "a" * 32
+    assert json.loads(numbers[7].request_text)["values"] == [["1", "\N{REPLACEMENT CHARACTER}"]]
+    errors = {number: numbers[number].scorespan["error"] for number in (4, 5, 9, 10, 11, 12)}
+    assert {number: (error["type"], error["message"]) for number, error in errors.items()} == {
+        4: ("ValueError", "1 columns instead of 2"),
+        5: ("ValueError", "1 columns instead of 2"),
+        9: ("HTTP 400", "Bad Request"),
+        10: ("mms.service.PredictionException", "no model : 513"),
+        11: ("ValueError", "no answer to each request"),
+        12: ("TypeError", "Object of type object is not JSON serializable"),
+    }
+    statuses = [numbers[number].scorespan.get("http_status") for number in (1, 5, 9, 11)]
+    assert statuses == [200, 503, 400, 503]
