@@ -185,7 +185,8 @@ def read_error(answer: Any) -> Swallowed | None:
     if not isinstance(answer, str):
         return None
     places = [found.start() for found in _TRACEBACK.finditer(answer)]
-    for place in places:  # the message may hold a traceback, too, and the traceback its causes'
+    # The message may hold tracebacks, too, and the traceback those of causes.
+    for place in reversed(places):
         message, stacktrace = answer[: place - 1], answer[place:]
         before, found, after = stacktrace.rpartition(f": {message}\n")
         if found and not after:
