@@ -18,16 +18,20 @@ import httpx
 import pytest
 import requests
 import requests.sessions
+import starlette.applications
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from starlette.responses import Response
+from starlette.routing import Route
 
 import scorespan.instrumentation.botocore
 import scorespan.instrumentation.httpx
 import scorespan.instrumentation.requests
+import scorespan.instrumentation.starlette
 import scorespan.instrumentation.urllib
 from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from instrumentation.test_botocore_hook import client_of, invoke
@@ -226,6 +230,30 @@ def test_a_server_that_answers_within_the_call_makes_no_second_record(served, re
         api.post(served.url, content=REQUEST, headers=JSON)
     assert running.get() is None
     assert len(recorded.spans()) == 1
+
+
+def test_an_application_that_is_asked_in_the_same_task_makes_no_second_record(
+    served, recorded, monkeypatch
+):
+    """Nor does one with a hook of its own, whose path scores."""
+    owner = starlette.applications.Starlette
+    monkeypatch.setattr(owner, "__call__", owner.__call__)
+    scorespan.instrumentation.starlette.instrument(starlette.applications)
+
+    async def score(request: Any) -> Response:
+        return Response(await request.body(), media_type="application/json")
+
+    app = owner(routes=[Route("/score", score, methods=["POST"])])
+
+    async def ask() -> bytes:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as api:
+            within = await api.post(served.url, content=REQUEST, headers=JSON)
+            await api.post("http://elsewhere/score", content=REQUEST, headers=JSON)
+            return within.content
+
+    assert asyncio.run(ask()) == REQUEST
+    hooks = [span.attributes[attributes.HOOK] for span in recorded.spans()]
+    assert hooks == ["httpx", "starlette"]
 
 
 def test_suppressed_traffic_is_not_seen(served, recorded):
