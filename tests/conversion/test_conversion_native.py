@@ -128,8 +128,9 @@ def test_what_is_not_base64_is_kept_as_it_is():
     record = record_of(span)
     assert record["request"]["values"] == [["not base64!"]]
     assert record["scorespan"]["notes"] == ["request: not valid base64"]
-    odd = record_of(WHOLE._replace(details={"request_encoding": "rot13"}))
-    assert odd["scorespan"]["notes"] == ["request: rot13 is not undone"]
+    for encoding in ("rot13", "gzip,gzip,gzip,gzip,base64"):
+        odd = record_of(WHOLE._replace(details={"request_encoding": encoding}))
+        assert odd["scorespan"]["notes"] == [f"request: {encoding} is not undone"]
 
 
 def test_a_digest_stands_for_its_body():

@@ -22,6 +22,9 @@ _MOST_UNDONE = 2 * OPAQUE_BYTES
 """Bytes of base64 that are undone: what holds more is too large to be parsed anyway."""
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _WINDOWS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW), "zlib": (_ZLIB,)}
+_CHARSETS = {"iso8859-1", "iso8859-15", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"}
+_MOST_STEPS = 4
+"""Encodings of one body that are undone; nobody does more to one."""
 _CUT_CHARACTER = 3
 """Bytes of a UTF-8 character that a cut may leave at the end."""
 
@@ -83,7 +86,7 @@ def _undone(
     steps = [step.strip().lower() for step in encoding.split(",") if step.strip()]
     if steps and steps[-1] == "sha256":
         return as_it_is._replace(notes=(f"{side}: only the SHA-256 of {size} bytes kept",))
-    if steps[-1:] != ["base64"]:
+    if steps[-1:] != ["base64"] or len(steps) > _MOST_STEPS:
         return as_it_is._replace(notes=(f"{side}: {encoding} is not undone",))
     if len(text) > _MOST_UNDONE:
         return as_it_is._replace(notes=(f"{side}: {kind} as {encoding}",))
@@ -168,6 +171,3 @@ def _charset(content_type: str | None) -> str | None:
             # Codecs of bytes, such as zlib, are none of text; and of UTF-8 it was told above.
             return charset if charset in _CHARSETS else None
     return None
-
-
-_CHARSETS = {"iso8859-1", "iso8859-15", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"}
