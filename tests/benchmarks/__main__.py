@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import caller, delivery, ingest, receiver, serving, spool
+from tests.benchmarks import caller, delivery, hooks, ingest, receiver, serving, spool
 from tests.benchmarks.measure import Comparison
 
 _WIDTH = 120
@@ -20,7 +20,7 @@ def main() -> None:
     console = Console()
     console.width = max(console.width, _WIDTH)  # cut figures say nothing
     comparisons: list[Comparison] = []
-    for bench in (caller, delivery, ingest, receiver):
+    for bench in (caller, hooks, delivery, ingest, receiver):
         console.print(f"measuring: {bench.WHAT} ...")
         comparisons += bench.run()
     drawn = Table(header_style="bold", box=None, pad_edge=False)
