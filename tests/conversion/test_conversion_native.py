@@ -110,6 +110,13 @@ def test_a_body_that_would_fill_the_memory_stays_compressed():
     assert record["request"]["values"] == [[base64.b64encode(small).decode()]]
 
 
+def test_a_body_of_very_many_parts_stays_compressed():
+    """Each part costs a copy of all that follow."""
+    many = gzip.compress(b"") * 100_000
+    record = record_of(captured("request", many, "gzip"))
+    assert record["scorespan"]["notes"] == ["request: gzip,base64 cannot be undone"]
+
+
 def test_a_body_that_is_large_only_when_undone_is_not_parsed():
     """A large table goes on as it is, any other large body as text."""
     large = b'{"fields":["a"],"values":[["' + b"x" * OPAQUE_BYTES + b'"]]}'
@@ -199,7 +206,7 @@ def test_a_text_in_another_charset_is_read(content_type, charset):
     assert record_of(plain._replace(dialect="text"))["request"]["values"] == [["café"]]
 
 
-@pytest.mark.parametrize("charset", ["zlib", "rot13", "nothing", "utf-8", "hex", ""])
+@pytest.mark.parametrize("charset", ["zlib", "rot13", "nothing", "utf-8", "hex", "", "\0", "é"])
 def test_bytes_that_are_no_text_are_base64(charset):
     """A charset that is none, or not this text's, is not believed."""
     kind = f"text/plain; charset={charset}"

@@ -25,6 +25,8 @@ _WINDOWS = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (_ZLIB, _RAW), "zli
 _CHARSETS = {"iso8859-1", "iso8859-15", "cp1252", "ascii", "utf-16", "utf-16-le", "utf-16-be"}
 _MOST_STEPS = 4
 """Encodings of one body that are undone; nobody does more to one."""
+_MOST_MEMBERS = 64
+"""Streams that may follow each other in one gzip body: each costs a copy of all that follow."""
 _CUT_CHARACTER = 3
 """Bytes of a UTF-8 character that a cut may leave at the end."""
 
@@ -105,7 +107,7 @@ def _undone(
         content = inflated
     try:
         text = _decoded(content, content_type, whole=whole)
-    except (UnicodeError, LookupError):
+    except (ValueError, LookupError):
         return as_it_is._replace(notes=(*notes, f"{side}: {kind} as {encoding}"))
     return Kept(text, content_type, whole, notes)
 
@@ -116,7 +118,7 @@ def _as_utf8(body: Kept, side: str) -> Kept:
         return body
     try:
         return body._replace(text=_decoded(body.text, body.content_type, whole=True))
-    except (UnicodeError, LookupError):
+    except (ValueError, LookupError):
         encoded = base64.b64encode(body.text)
         note = f"{side}: {body.content_type or 'bytes'} as base64"
         return body._replace(text=encoded, whole=False, notes=(*body.notes, note))
@@ -131,7 +133,7 @@ def _inflated(coding: str, content: bytes, *, whole: bool) -> bytes | None:
         parts: list[bytes] = []
         room, rest = MOST_INFLATED, content
         try:
-            while rest:
+            while rest and len(parts) < _MOST_MEMBERS:
                 inflater = zlib.decompressobj(window)
                 parts.append(inflater.decompress(rest, room + 1))
                 room -= len(parts[-1])
@@ -142,7 +144,7 @@ def _inflated(coding: str, content: bytes, *, whole: bool) -> bytes | None:
                         break
                     return b"".join(parts)
                 rest = inflater.unused_data if window == _GZIP else b""
-            else:
+            if not rest:
                 return b"".join(parts)
         except zlib.error:
             continue
