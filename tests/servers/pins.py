@@ -67,6 +67,7 @@ PINS: dict[str, tuple[str, ...]] = {
         "numpy==2.4.6",
         "starlette==0.46.2",
         "uvicorn==0.54.0",
+        "uvloop==0.21.0",  # its parallel workers cannot start with a newer one
     ),
     "ray": (
         *CORE,

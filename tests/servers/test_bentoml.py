@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from servers.matrix import Case, Failing, Good, hold, moved_by_installing, tabled
-from servers.serving import free_port, installed, serving
+from servers.serving import arrived, free_port, installed, serving
 
 PROGRAMS = Path(__file__).parent / "programs"
 PATH = "/predict"
@@ -59,6 +59,15 @@ def serve(live, tmp_path):
 def test_a_bentoml_service_is_captured_as_it_is(serve, live, row):
     """Every scoring is a record, every answer the same as without capture."""
     hold(CASE, serve, live, row("BentoML 1.4.39"))
+
+
+def test_the_id_that_bentoml_gives_a_call_is_the_record_s(serve, live):
+    """A call that brings no id has that of the answer."""
+    with serve() as server:
+        answer = server.post(PATH, asked(*ROWS))
+        (record,) = arrived(live, 1)
+        server.stop()
+    assert record.scorespan["request_id"] == answer.headers["x-bentoml-request-id"]
 
 
 def test_beside_bentoml_nothing_is_moved():

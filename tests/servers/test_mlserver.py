@@ -48,10 +48,11 @@ CASE = Case(
 )
 
 
-def test_an_mlserver_model_is_captured_as_it_is(live, tmp_path, row):
-    """Every scoring is a record, every answer the same as without capture."""
+@pytest.mark.parametrize("workers", [{}, {"parallel_workers": 0}], ids=["default", "none"])
+def test_an_mlserver_model_is_captured_as_it_is(workers, live, tmp_path, row):
+    """Every scoring is a record, whichever process scores; every answer as without capture."""
     ports = {name: free_port() for name in ("http_port", "grpc_port", "metrics_port")}
-    settings = {**ports, "host": "127.0.0.1", "parallel_workers": 0}
+    settings = {**ports, "host": "127.0.0.1", **workers}
     model = {
         "name": "parcels",
         "implementation": "matrix_mlserver.Parcels",
