@@ -6,7 +6,8 @@ import threading
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from scorespan import attributes, producer, provider
@@ -276,3 +277,35 @@ def test_an_ended_exchange_holds_no_body(recorded):
     exchange = begun()
     answer(exchange)
     assert exchange.request.kept == exchange.response.kept == b""
+
+
+@pytest.mark.parametrize(("put_first", "spans"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize("kind", [SystemExit, TimeoutError])
+def test_a_signal_handler_that_raises_ends_no_record(recorded, kind, put_first, spans):
+    """The answer was sent; where the span was put already, the mart sees the same id twice."""
+
+    class Interrupting(SpanProcessor):
+        """Raises once, as a handler that runs while a span ends."""
+
+        raised = None
+
+        def on_end(self, span):
+            if self.raised is None:
+                self.raised = span
+                raise kind
+
+    interrupting, keeping = Interrupting(), SimpleSpanProcessor(recorded.exporter)
+    tracer_provider = TracerProvider(shutdown_on_exit=False)
+    for processor in (keeping, interrupting) if put_first else (interrupting, keeping):
+        tracer_provider.add_span_processor(processor)
+    provider.install(tracer_provider.get_tracer(provider.INSTRUMENTATION_NAME))
+    exchange = begun()
+    with pytest.raises(kind):
+        answer(exchange)
+    first = interrupting.raised.context
+    scoring_id = f"{first.trace_id:032x}{first.span_id:016x}"
+    outcomes = recorded.outcomes()
+    assert [outcome.scoring_id for outcome in outcomes] == [scoring_id] * spans
+    assert len({outcome.request for outcome in outcomes}) == 1
+    exchange.end()
+    assert len(recorded.spans()) == spans

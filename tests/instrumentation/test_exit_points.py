@@ -144,9 +144,10 @@ def test_a_child_of_multiprocessing_delivers_at_its_end():
 
 
 @pytest.fixture
-def drains():
+def drains(monkeypatch):
     """Capture that is on, with a drain that notes the seconds it is given."""
     found: list[float] = []
+    monkeypatch.setattr(switch, "_drained", producer.given())  # others have scored here
     settings = Settings.load({"shutdown_seconds": 5}, {})
     switch.install(settings, lambda: None, found.append)
     assert switch.ready() is settings

@@ -53,9 +53,17 @@ def wait(seconds: float, pause: Event) -> None:
     import time  # noqa: PLC0415 - nothing else of this module needs it
 
     deadline = time.monotonic() + max(seconds, _LEAST_SECONDS)
-    begun = list(answering)
+    begun = _begun()
     while time.monotonic() < deadline and any(exchange in answering for exchange in begun):
         pause.wait(_LOOK_SECONDS)
+
+
+def _begun() -> list[object]:
+    while True:
+        try:
+            return list(answering)
+        except RuntimeError:  # one of them ended meanwhile
+            continue
 
 
 def _hold(exchange: object) -> None:
