@@ -96,6 +96,14 @@ def test_numbers_keep_their_digits():
     assert found.response["values"] == [["number 0.10000000000000000001"]]
 
 
+@pytest.mark.parametrize("run", [".", "1", "1.", "-", "1e", "e000", "1-"])
+def test_texts_that_look_like_numbers_take_time_in_proportion(run):
+    """A megabyte of it would take hours, were each place in it a start to be tried to the end."""
+    text = run * (1_000_000 // len(run))
+    found = read(None, native([{"a": text}], [0]))
+    assert found.request == table(["a"], [text])
+
+
 def test_numbers_that_json_has_not_become_null_with_a_note():
     """Python writes them; the record says how many there were."""
     found = read(None, native('[{"a": NaN, "b": "NaN"}, {"a": -Infinity}]', "[NaN, Infinity]"))

@@ -27,7 +27,7 @@ _VAGUE = {
 }
 _SHAPES = bytes.maketrans(b"123456789.E+", b"0000000000e-")
 _SUSPECT = (b"0" * 16, b"0e000", b"0e-000")
-_LONG = re.compile(rb"-?\d[\d.]{15,}(?:[eE][-+]?\d+)?|-?[\d.]+[eE][-+]?\d{3,}")
+_LONG = re.compile(rb"-?\d[\d.]{15,}(?:[eE][-+]?\d+)?|-?\d[\d.]{0,14}[eE][-+]?\d{3,}")
 """Whatever looks like a number that may not fit into a double; within strings too."""
 _UNREAD = object()
 _NOT_FINITE = re.compile(rb"\b(?:NaN|Infinity)\b")
