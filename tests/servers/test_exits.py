@@ -261,8 +261,10 @@ def test_spans_that_wait_in_memory_leave_before_the_end(name, stalled, tmp_path)
         client = client_of(name, server)
         with client.posting():
             wait_until(lambda: len(client.answered) >= QUEUED, "answers")
-        assert not backend.spans
-        server.stop()
+            assert not backend.spans
+            server.process.send_signal(signal.SIGTERM)
+            may_end(server)
+        server.process.wait(LIVENESS)
         numbers = [
             json.loads(attribute.value.string_value)["values"][0][0]
             for span in backend.spans
