@@ -15,6 +15,7 @@ import requests
 
 from examples.live import LiveMart, Stored
 from isolated.environments import Environment, built_wheel
+from running import wait_until
 from servers.serving import JSON, Server, arrived
 from servers.table import Row
 
@@ -63,7 +64,7 @@ class Case:
     numbered: Callable[[int], Good]
     """A scoring that differs from number to number; many are asked at once."""
     unscored: Sequence[str]
-    """Paths that are read, which is no scoring."""
+    """Paths that are read until all is ready, which is no scoring."""
     model: str | None = None
     """The model that the path names."""
     least_ms: int = 20
@@ -109,10 +110,11 @@ def hold(case: Case, serve: Serve, live: LiveMart, row: Row) -> None:
 
 def _ask(case: Case, server: Server) -> list[_Asked]:
     """All answers: of what the case names one by one, then of those at once."""
+    # Some servers listen before their models are loaded.
+    for path in case.unscored:
+        wait_until(lambda path=path: server.get(path).status_code == 200, f"200 at {path}")
     calls = [*case.good, *case.failing]
     asked = [_post(server, call, number) for number, call in enumerate(calls)]
-    for path in case.unscored:
-        assert server.get(path).status_code == 200, path
     numbers = range(len(calls), len(calls) + AT_ONCE)
     with ThreadPoolExecutor(_THREADS) as threads:
         asked += threads.map(lambda number: _post(server, case.numbered(number), number), numbers)

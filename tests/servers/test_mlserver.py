@@ -33,23 +33,28 @@ def numbered(number):
 
 
 ROWS = [(120, 20), (90, 0)]
-CASE = Case(
-    good=[
-        Good(PATH, tensor(*ROWS), tabled(COLUMNS, *ROWS), tabled("hours", [3], [1.5])),
-        Good(VERSIONED, tensor(*ROWS), tabled(COLUMNS, *ROWS), tabled("hours", [3], [1.5])),
-    ],
-    failing=[
-        Failing(PATH, tensor((1, -1)), 500, "ArithmeticError"),
+GOOD = [
+    Good(path, tensor(*ROWS), tabled(COLUMNS, *ROWS), tabled("hours", [3], [1.5]))
+    for path in (PATH, VERSIONED)
+]
+READY = ["/v2/health/live", "/v2/models/parcels", "/v2/models/parcels/ready"]
+
+
+def case(error):
+    """What is asked; the error's type depends on the process that scores."""
+    failing = [
+        Failing(PATH, tensor((1, -1)), 500, error),
         Failing(PATH, b'{"inputs": 1}', 422, "fastapi.exceptions.RequestValidationError"),
-    ],
-    numbered=numbered,
-    unscored=["/v2/health/live", "/v2/models/parcels", "/v2/models/parcels/ready"],
-    model="parcels",
+    ]
+    return Case(GOOD, failing, numbered, READY, model="parcels")
+
+
+@pytest.mark.parametrize(
+    ("workers", "error"),
+    [({}, "mlserver.parallel.errors.WorkerError"), ({"parallel_workers": 0}, "ArithmeticError")],
+    ids=["default", "none"],
 )
-
-
-@pytest.mark.parametrize("workers", [{}, {"parallel_workers": 0}], ids=["default", "none"])
-def test_an_mlserver_model_is_captured_as_it_is(workers, live, tmp_path, row):
+def test_an_mlserver_model_is_captured_as_it_is(workers, error, live, tmp_path, row):
     """Every scoring is a record, whichever process scores; every answer as without capture."""
     ports = {name: free_port() for name in ("http_port", "grpc_port", "metrics_port")}
     settings = {**ports, "host": "127.0.0.1", **workers}
@@ -69,7 +74,7 @@ def test_an_mlserver_model_is_captured_as_it_is(workers, live, tmp_path, row):
         ready="/v2/models/parcels/ready",
         PYTHONPATH=str(PROGRAMS),
     )
-    hold(CASE, serve, live, row("MLServer 1.7.1"))
+    hold(case(error), serve, live, row("MLServer 1.7.1"))
     versions = {record.scorespan.get("model_version") for record in live.records()}
     assert versions == {None, "v3"}
 

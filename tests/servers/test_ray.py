@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,17 +56,7 @@ def serve(live, tmp_path):
     command = [made.script("serve"), "run", "--app-dir", PROGRAMS, "--address", "local"]
     ours = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(PROGRAMS)}
 
-    @contextmanager
-    def start(**variables):
-        with serving(
-            [*command, "config.yaml"], live, tmp_path, port=port, **ours, **variables
-        ) as server:
-            # Until then it answers 404.
-            for path in ("/health", "/plain/health"):
-                wait_until(lambda path=path: server.get(path).status_code == 200, path)
-            yield server
-
-    return start
+    return functools.partial(serving, [*command, "config.yaml"], live, tmp_path, port=port, **ours)
 
 
 def test_a_ray_deployment_behind_fastapi_is_captured_as_it_is(serve, live, row):
@@ -78,6 +68,8 @@ def test_a_plain_ray_deployment_is_not_captured(serve, live, row):
     """It answers as ever, and leaves no record: a scoring behind FastAPI is the only one."""
     cells = row("Ray Serve 2.60.0, plain deployment")
     with serve() as server:
+        for path in ("/health", "/plain/health"):
+            wait_until(lambda path=path: server.get(path).status_code == 200, f"200 at {path}")
         answer = server.post(f"/plain{PATH}", asked(*ROWS))
         assert (answer.status_code, answer.json()) == (200, {"predictions": [3, 1.5]})
         assert server.post(PATH, asked(*ROWS)).json() == answer.json()
