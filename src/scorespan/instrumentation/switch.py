@@ -111,8 +111,9 @@ def drain(seconds: float | None = None) -> None:
 
 
 def _decided() -> Settings | None:
-    global _decider, _installed, _settings, _check, _undecided  # noqa: PLW0603 - see ask_first
-    from scorespan.threads import native  # noqa: PLC0415 - most processes never come here
+    global _check, _decider, _drained, _installed, _settings, _undecided  # noqa: PLW0603 - see ask_first
+    from scorespan import producer  # noqa: PLC0415 - most processes never come here
+    from scorespan.threads import native  # noqa: PLC0415 - likewise
 
     with _locks.setdefault("deciding", native.RLock()):
         if _decider is not None:
@@ -125,6 +126,7 @@ def _decided() -> Settings | None:
             if _installed is not None:
                 settings, configure = _installed
                 configure()
+                _drained = producer.given()  # whoever scored until now
                 _settings = settings
         except Exception:  # noqa: BLE001, S110 - the caller of both has said what is wrong
             pass
