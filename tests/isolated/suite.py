@@ -51,6 +51,8 @@ BEYOND_CORE = (
     "delivery/test_network.py",
     "delivery/test_once.py",
     "delivery/test_stop.py",
+    "delivery/test_subscription_switch.py",
+    "delivery/test_switched_off.py",
 )
 """What needs the data mart, or certificates of its own."""
 
