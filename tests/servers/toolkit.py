@@ -36,9 +36,8 @@ def toolkit_serving(
         folder: an empty one.
         environment: variables beside those of the mart and of capture.
     """
-    if shutil.which("java") is None:
-        assert "CI" not in os.environ, "no Java runtime, which .ci/run installs"
-        pytest.skip("no Java runtime")
+    _require(shutil.which("java") is not None, "a Java runtime, which .ci/run installs")
+    _require(os.access("/etc", os.W_OK), "the right to write /etc, where its settings go")
     for path, source in files.items():
         place = folder / "ml" / "model" / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -67,3 +66,9 @@ def _free_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     pytest.fail("no free port")
+
+
+def _require(there: bool, what: str) -> None:
+    assert there or "CI" not in os.environ, f"there must be {what}"
+    if not there:
+        pytest.skip(f"it takes {what}")
