@@ -1,7 +1,8 @@
 """Golden spool roots: what the writer of a version left, and what a later one may write.
 
-`PYTHONPATH=tests python -m faults.golden` writes `tests/data/spool/1` with the present writer and
-makes `next` of it. Only a change of the format is a reason to, and then the old one stays beside.
+`PYTHONPATH=tests python -m faults.golden` writes `tests/data/spool/1` with the present writer. Only
+a change of the format is a reason to, and then the old one stays beside. What a later version may
+write is made of it in the test: one field more than the present reader knows, whatever it knows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import orjson
 
 from faults.oracle import Oracle, stored_in
 from faults.proxy import SteeredMart
+from scorespan.conversion.span import ScoringSpan
 from scorespan.spool.frames import FILE_MAGIC, FLAG_HEADER, frame
 from scorespan.spool.segment import read_segment
 from scorespan.testing import Answer
@@ -24,6 +26,9 @@ from scorespan.testing import Answer
 GOLDEN = Path(__file__).parents[1] / "data" / "spool"
 URL = "http://127.0.0.1:8787"
 """The mart's address in the golden files; a test puts its own in its place."""
+_WRITTEN = "1"
+_KNOWN = len(ScoringSpan._fields) - len(("request", "response"))
+"""Fields of an entry's meta that the present reader knows."""
 
 
 class Left(NamedTuple):
@@ -35,8 +40,16 @@ class Left(NamedTuple):
 
 
 def copied(version: str, root: Path, url: str) -> Left:
-    """A copy of a golden root whose route leads to this mart, and what is in it."""
-    shutil.copytree(GOLDEN / version, root)
+    """A copy of a golden root whose route leads to this mart, and what is in it.
+
+    Args:
+        version: `1`, or `next`, made of it.
+        root: where to.
+        url: the mart's address.
+    """
+    shutil.copytree(GOLDEN / _WRITTEN, root)
+    if version == "next":
+        _modernise(root)
     for path in root.rglob("*"):
         # In a segment's header the route is under a checksum; the owner file's comes first.
         if path.is_file() and path.suffix != ".segment":
@@ -48,7 +61,7 @@ def copied(version: str, root: Path, url: str) -> Left:
 
 
 def make() -> None:
-    """Write both golden roots."""
+    """Write the golden root."""
     shutil.rmtree(GOLDEN, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder, SteeredMart() as mart:
         oracle = Oracle({**mart.settings, "shutdown_seconds": 0}, stored_in(mart), Path(folder))
@@ -62,17 +75,20 @@ def make() -> None:
             mart.wait_for_posts(len(mart.posts) + 1)
         left = Left(list(mart.stored), [dead], bodies)
         shutil.rmtree(oracle.root / "ballast", ignore_errors=True)
-        shutil.copytree(oracle.root, GOLDEN / "1")
-        for path in (GOLDEN / "1").rglob("*"):
+        shutil.copytree(oracle.root, GOLDEN / _WRITTEN)
+        for path in (GOLDEN / _WRITTEN).rglob("*"):
             if path.is_file() and path.suffix != ".segment":
                 path.write_bytes(path.read_bytes().replace(mart.url.encode(), URL.encode()))
-    (GOLDEN / "1" / "left.json").write_text(json.dumps(left._asdict(), indent=1) + "\n")
-    shutil.copytree(GOLDEN / "1", GOLDEN / "next")
-    for segment in (GOLDEN / "next").rglob("*.segment"):
+    (GOLDEN / _WRITTEN / "left.json").write_text(json.dumps(left._asdict(), indent=1) + "\n")
+
+
+def _modernise(root: Path) -> None:
+    """Make a root what a later version may have left."""
+    for segment in root.rglob("*.segment"):
         _modernise_segment(segment)
-    for path in [*(GOLDEN / "next").rglob("owner"), *(GOLDEN / "next").rglob("status.json")]:
+    for path in [*root.rglob("owner"), *root.rglob("status.json")]:
         path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "later": {"a": 1}}))
-    for path in (GOLDEN / "next").rglob("*.letter"):
+    for path in root.rglob("*.letter"):
         head, _, entry = path.read_bytes().partition(b"\n")
         head = orjson.dumps({**orjson.loads(head), "later": [1]})
         path.write_bytes(head + b"\n" + _longer(entry))
@@ -100,9 +116,11 @@ def _modernise_segment(segment: Path) -> None:
 
 
 def _longer(entry: bytes) -> bytes:
-    """An entry with one more field at the end of its meta."""
+    """An entry with one field more in its meta than the present reader knows."""
     length = int.from_bytes(entry[1:5], "little")
-    meta = orjson.dumps([*orjson.loads(entry[13 : 13 + length]), "a later field"])
+    fields = orjson.loads(entry[13 : 13 + length])
+    unsaid = [None] * (_KNOWN - len(fields))
+    meta = orjson.dumps([*fields, *unsaid, "a later field"])
     return entry[:1] + len(meta).to_bytes(4, "little") + entry[5:13] + meta + entry[13 + length :]
 
 
