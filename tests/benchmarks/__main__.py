@@ -75,6 +75,7 @@ def serving_table() -> Table:
     drawn = Table(header_style="bold", box=None, pad_edge=False)
     for name in (
         "service, 1 KB",
+        "asked by",
         "off",
         "p50",
         "p99",
@@ -84,10 +85,11 @@ def serving_table() -> Table:
         "p50 ratio",
         "p99 ratio",
     ):
-        drawn.add_column(name, justify="left" if name == "service, 1 KB" else "right")
+        drawn.add_column(name, justify="left" if name in {"service, 1 KB", "asked by"} else "right")
     for row in serving.rows():
         drawn.add_row(
             row.service,
+            row.load,
             *(
                 cell
                 for load in (row.off, row.on)

@@ -39,6 +39,13 @@ _SCRIPT = f"""wrk.method = "POST"
 wrk.body = {json.dumps(_BODY)}
 wrk.headers["Content-Type"] = "application/json"
 """
+_PAUSE_MS = 10
+_LOADS = {
+    f"{_CONNECTIONS} callers that pause {_PAUSE_MS} ms": _SCRIPT
+    + f"function delay() return {_PAUSE_MS} end\n",
+    f"{_CONNECTIONS} callers that never pause": _SCRIPT,
+}
+"""As services live, and where they, what delivers and what asks share too few cores."""
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 _START_SECONDS = 30
 
@@ -55,6 +62,7 @@ class Row(NamedTuple):
     """One service without and with capture; the ratios are medians of the turns'."""
 
     service: str
+    load: str
     off: Load
     on: Load
     p50_ratio: float
@@ -68,24 +76,32 @@ def available() -> bool:
 
 def rows() -> list[Row]:
     """Every service, asked for some seconds at a time, with capture and without in turns."""
-    return [_row(name) for name in _SERVERS]
+    return [row for name in _SERVERS for row in _rows(name)]
 
 
-def _row(name: str) -> Row:
+def _rows(name: str) -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        script = folder / "post.lua"
-        script.write_text(_SCRIPT)
         mart = stack.enter_context(null_server())
         off = stack.enter_context(_service(name, {}))
         on = stack.enter_context(_service(name, _capture(mart, folder / "spool")))
-        pairs = [(_load(off, script), _load(on, script)) for _ in range(_TURNS + 1)][1:]
+        found = []
+        for load, text in _LOADS.items():
+            script = folder / "post.lua"
+            script.write_text(text)
+            pairs = [(_load(off, script), _load(on, script)) for _ in range(_TURNS + 1)][1:]
+            found.append(_row(name, load, pairs))
+        return found
+
+
+def _row(name: str, load: str, pairs: list[tuple[Load, Load]]) -> Row:
     return Row(
         name,
-        _median([pair[0] for pair in pairs]),
-        _median([pair[1] for pair in pairs]),
-        statistics.median(pair[1].p50 / pair[0].p50 for pair in pairs),
-        statistics.median(pair[1].p99 / pair[0].p99 for pair in pairs),
+        load,
+        _median([off for off, _ in pairs]),
+        _median([on for _, on in pairs]),
+        statistics.median(on.p50 / off.p50 for off, on in pairs),
+        statistics.median(on.p99 / off.p99 for off, on in pairs),
     )
 
 
