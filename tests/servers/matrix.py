@@ -16,6 +16,8 @@ import requests
 from examples.live import LiveMart, Stored
 from isolated.environments import Environment, built_wheel
 from running import wait_until
+from scorespan.intake import Intake
+from scorespan.settings import Settings
 from servers.serving import JSON, Server, arrived
 from servers.table import Row
 
@@ -86,7 +88,7 @@ class _Asked(NamedTuple):
 
 
 def hold(case: Case, serve: Serve, live: LiveMart, row: Row) -> None:
-    """Ask a server that is captured, look for all of it in the mart, then ask one that is not.
+    """Ask a captured server, end it, look for all of it in the mart; then ask one without capture.
 
     Args:
         case: what is asked and expected.
@@ -96,14 +98,20 @@ def hold(case: Case, serve: Serve, live: LiveMart, row: Row) -> None:
     """
     with serve(SCORESPAN_ENABLE="1") as server:
         captured = _ask(case, server)
-        _check(case, captured, live, row)
+        ended = server.stop()
         said = [line for line in server.said().splitlines() if 'File "' not in line]
-        assert not [line for line in said if "scorespan" in line]
-        server.stop()
+    assert not [line for line in said if "scorespan" in line]
+    # What was not delivered before the end is by the next start.
+    intake = Intake(Settings.load(live.settings))
+    intake.open()
+    try:
+        _check(case, captured, live, row)
+    finally:
+        intake.close()
     count = len(live.records())
     with serve(SCORESPAN_ENABLE="0") as server:
         plain = _ask(case, server)
-        server.stop()
+        assert server.stop() == ended
     assert [one.heard for one in captured] == [one.heard for one in plain]
     assert len(live.records()) == count
 
