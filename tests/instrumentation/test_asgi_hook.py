@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 
 import pytest
@@ -358,6 +359,26 @@ def test_scorings_that_run_at_once_do_not_mix(recorded):
         body = span.attributes[attributes.REQUEST]
         assert span.attributes[attributes.RESPONSE] == f"answer to {body}"
         assert span.attributes[attributes.NOTES] == (body,)
+
+
+def test_a_call_that_is_closed_in_another_context_is_recorded(recorded):
+    """As by the collector, once its event loop is gone: nothing of ours is raised there."""
+
+    async def application(_scope, receive, _send):
+        await receive()
+
+    class Forever:
+        def __await__(self):
+            yield
+
+    async def receive():
+        await Forever()
+
+    call = hooked(application)(scope(), receive, None)
+    contextvars.copy_context().run(call.send, None)
+    call.close()
+    (span,) = recorded.spans()
+    assert span.status.description.startswith("GeneratorExit")
 
 
 def test_a_request_that_begins_while_another_ends_is_its_own(recorded):

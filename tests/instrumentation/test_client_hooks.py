@@ -37,7 +37,7 @@ from engine import JSON, REQUEST, RESPONSE, Engine, Reply, engine
 from instrumentation.test_botocore_hook import client_of, invoke
 from scorespan import attributes
 from scorespan.delivery.client import MartClient
-from scorespan.instrumentation import client, guard, switch, unread
+from scorespan.instrumentation import client, gate, guard, switch, unread
 from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.call import Call
 from scorespan.instrumentation.exchange import Exchange, running
@@ -448,6 +448,13 @@ def test_what_is_open_at_exit_is_recorded_then(served, recorded):
     unread.end_all()
     (span,) = recorded.spans()
     assert span.attributes[attributes.NOTES]
+    assert answer.content == RESPONSE
+
+
+def test_an_answer_that_is_left_open_holds_up_no_end(served):
+    """The end of a process waits for what it answers itself, and for nobody to read."""
+    answer = requests.post(served.url, data=REQUEST, headers=JSON, stream=True, timeout=30)
+    assert not gate.answering
     assert answer.content == RESPONSE
 
 

@@ -272,6 +272,24 @@ def test_a_broken_tracer_is_not_seen():
     assert guard.counted == {"exchange": 1}
 
 
+def test_an_interrupt_goes_on_where_no_record_can_be_made():
+    """It is the service's; that the second try failed is counted."""
+
+    class Broken:
+        def __init__(self):
+            self.errors = [SystemExit, OSError]
+
+        def start_span(self, *_arguments, **_more):
+            raise self.errors.pop(0)
+
+    guard.counted.clear()
+    provider.install(Broken())
+    exchange = begun()
+    with pytest.raises(SystemExit):
+        answer(exchange)
+    assert guard.counted == {"exchange": 1}
+
+
 def test_an_ended_exchange_holds_no_body(recorded):
     """A context may hold it for as long as the process runs."""
     exchange = begun()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorespan import attributes
-from scorespan.instrumentation import guard, mms, sagemaker, switch
+from scorespan.instrumentation import gate, guard, mms, sagemaker, switch
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.settings import Settings
 
@@ -219,3 +219,18 @@ def test_the_error_in_an_answer_is_the_one_that_was_raised(message, kind, chaine
 def test_an_answer_without_a_traceback_is_no_error_of_the_toolkit(answer):
     """Its status alone says that it failed."""
     assert sagemaker.read_error(answer) is None
+
+
+def test_the_end_of_the_process_waits_for_a_batch_until_it_is_over(transformer, recorded):
+    """Its records are made before."""
+    inside = []
+
+    def answer(data, _context):
+        inside.append(len(gate.answering))
+        return ["1"] * len(data)
+
+    context = Context(Request(), Request())
+    transformer(answer).transform([{"body": b"1"}, {"body": b"2"}], context)
+    assert inside == [2]
+    assert not gate.answering
+    assert len(recorded.spans()) == 2

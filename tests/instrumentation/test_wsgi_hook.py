@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import gc
 import io
+import os
+import sys
 
 import pytest
 
 from instrumentation.calls import FileWrapper, ask_wsgi, environ
 from scorespan import attributes
-from scorespan.instrumentation import wsgi
+from scorespan.instrumentation import gate, wsgi
 from scorespan.instrumentation.exchange import running
 from scorespan.record import STATUS_ERROR
 
@@ -354,3 +356,34 @@ def test_an_id_that_the_server_gave_the_call_is_kept(recorded):
     ask_wsgi(application, environ(body=REQUEST, HTTP_X_REQUEST_ID="of the caller"))
     ids = [span.attributes[attributes.REQUEST_ID] for span in recorded.spans()]
     assert ids == ["of the server", "of the caller"]
+
+
+def test_the_end_of_the_process_waits_for_a_call_until_it_is_over(recorded):
+    """Its record is made before."""
+    seen = []
+
+    def application(_environ, start_response):
+        seen.append(running.get() in gate.answering)
+        start_response("200 OK", [])
+        return [RESPONSE]
+
+    ask_wsgi(hooked(application), environ())
+    assert seen == [True]
+    assert not gate.answering
+
+
+def test_a_child_that_is_forked_in_a_call_records_nothing_of_it(recorded):
+    """The answer is the parent's, however the child ends."""
+
+    def application(_environ, start_response):
+        if os.fork() == 0:
+            sys.exit()
+        start_response("200 OK", [])
+        return [RESPONSE]
+
+    try:
+        ask_wsgi(hooked(application), environ())
+    except SystemExit:
+        os._exit(len(recorded.spans()))
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert len(recorded.spans()) == 1

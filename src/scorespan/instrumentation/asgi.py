@@ -49,7 +49,10 @@ async def call(
         seen.raised(error)
         raise
     finally:
-        running.reset(outer)
+        try:  # noqa: SIM105 - at each call
+            running.reset(outer)
+        except ValueError:  # the coroutine was closed in another context
+            pass
     seen.returned()
 
 

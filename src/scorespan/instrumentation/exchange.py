@@ -23,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from scorespan import attributes, producer, provider
 from scorespan.instrumentation import gate
 from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
-from scorespan.instrumentation.guard import failed, guarded
+from scorespan.instrumentation.guard import failed, guarded, swallowed
 from scorespan.instrumentation.printed import Printed
 from scorespan.settings import Settings
 from scorespan.telemetry import said
@@ -103,7 +103,6 @@ class Exchange:
         self._printed = Printed(limit)
         self._keep_prints = settings.keep_prints
         self._calls: list[int] = []
-        gate.enter(self)
         self._read(headers)
 
     @guarded(_GUARDED)
@@ -248,7 +247,8 @@ class Exchange:
         except BaseException as error:
             if not isinstance(error, Exception) or isinstance(error, TimeoutError):
                 # A signal handler raised it: the answer was sent, whatever ends here.
-                self._make_span_again()
+                with swallowed(_GUARDED):
+                    self._make_span_again()
             raise
         finally:
             self._let_go()

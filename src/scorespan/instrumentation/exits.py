@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LATE_SECONDS = 10.0
 _EARLY = 100  # of the finalizers that a child of multiprocessing runs
+_UNREAD = "scorespan.instrumentation.unread"  # only where a client has scored
 
 _ending: list[tuple[native.Thread, int]] = []
 """The thread that ends this process, once it was told to end, and the signal that told it."""
@@ -48,7 +49,7 @@ def instrument(module: ModuleType) -> None:
     """Deliver at the end of the children of `multiprocessing`, which run no `atexit`."""
 
     def finalize(_: object) -> None:
-        module.Finalize(None, switch.drain, exitpriority=_EARLY)
+        module.Finalize(None, _drain, exitpriority=_EARLY)
 
     module.register_after_fork(switch, finalize)
     process = sys.modules.get("multiprocessing.process")
@@ -64,7 +65,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
     """
     signal.signal(number, signal.SIG_DFL)
     gate.close()
-    if gate.answering or switch.owes():
+    if gate.answering or _UNREAD in sys.modules or switch.owes():
         from scorespan.threads import native  # noqa: PLC0415 - where there is something to do
 
         thread = native.Thread(target=_deliver_and_end, args=(number,), daemon=True)
@@ -95,7 +96,15 @@ def _deliver() -> None:
         return
     deadline = time.monotonic() + settings.shutdown_seconds
     gate.wait(settings.shutdown_seconds, native.Event())
-    switch.drain(max(0.0, deadline - time.monotonic()))
+    _drain(max(0.0, deadline - time.monotonic()))
+
+
+def _drain(seconds: float | None = None) -> None:
+    """Deliver; first what a caller has left open becomes a record, as `atexit` would have it."""
+    unread = sys.modules.get(_UNREAD)
+    if unread is not None:
+        unread.end_all()
+    switch.drain(seconds)
 
 
 def _await_end() -> None:

@@ -17,18 +17,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threading import Event
 
+    from scorespan.instrumentation.exchange import Exchange
+
 _LOOK_SECONDS = 0.02
 _LEAST_SECONDS = 1.0
 _HOLD_SECONDS = 30.0
 
-answering: WeakSet[object] = WeakSet()
-"""The exchanges that are under way in this process."""
+answering: WeakSet[Exchange] = WeakSet()
+"""The exchanges under way whose answers this process gives."""
 
 _closed = False
 _watched = False
 
 
-def enter(exchange: object) -> None:
+def enter(exchange: Exchange) -> None:
     """An exchange begins; where the gate is closed, it waits here for the end of the process."""
     if not _watched:
         _watch()
@@ -58,7 +60,7 @@ def wait(seconds: float, pause: Event) -> None:
         pause.wait(_LOOK_SECONDS)
 
 
-def _begun() -> list[object]:
+def _begun() -> list[Exchange]:
     while True:
         try:
             return list(answering)
@@ -66,7 +68,7 @@ def _begun() -> list[object]:
             continue
 
 
-def _hold(exchange: object) -> None:
+def _hold(exchange: Exchange) -> None:
     events = sys.modules.get("asyncio.events")
     if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises
         return  # it is needed by those that are inside
@@ -97,10 +99,11 @@ def _at_exit() -> None:
 
 
 def _renew_in_child() -> None:
-    """In a forked child: what runs, and what ends, is the parent."""
+    """In a forked child: what runs, and what ends, is the parent, whose the records are."""
     global _closed  # noqa: PLW0603 - see close
     _closed = False
-    answering.clear()
+    for exchange in _begun():
+        exchange.drop()
 
 
 os.register_at_fork(after_in_child=_renew_in_child)

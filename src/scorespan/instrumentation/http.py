@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scorespan import attributes
-from scorespan.instrumentation import switch
+from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
@@ -53,6 +53,7 @@ def begin(
     request.content_type = headers.get("content-type")
     request.encoding = headers.get("content-encoding")
     request.expected = _length(headers.get("content-length"))
+    gate.enter(exchange)
     return exchange
 
 

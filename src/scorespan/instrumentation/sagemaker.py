@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from scorespan import attributes
-from scorespan.instrumentation import switch
+from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
 from scorespan.settings import Settings
@@ -113,6 +113,7 @@ def _exchange(
     # A part of the request has its own properties there, as an object.
     headers = {name.lower(): value for name, value in properties.items() if type(value) is str}
     exchange = Exchange(hook, settings, headers)
+    gate.enter(exchange)
     body = request.get("body")
     if body is None:  # a form, which the server has taken apart
         body = {

@@ -54,6 +54,15 @@ class Exchange:
     """One that is answering."""
 
 
+class Call:
+    """One whose answer its caller has left open."""
+
+    def finish(self, *, unread_rest: bool) -> None:
+        """Make the record."""
+        score()
+        say(f"recorded {unread_rest}")
+
+
 def theirs(*_: object) -> None:
     """A handler of the service's own."""
     say("theirs")
@@ -107,6 +116,13 @@ elif CASE == "answering":
     time.sleep(0.2)
     say("answered")
     gate.answering.discard(exchange)
+    wait()
+elif CASE == "unread":
+    from scorespan.instrumentation import unread
+
+    switch.ready()
+    call = Call()
+    unread.watch(call)
     wait()
 elif CASE == "later":
     score()
