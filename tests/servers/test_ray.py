@@ -13,12 +13,12 @@ from servers.matrix import Case, Failing, Good, hold, moved_by_installing, table
 from servers.serving import arrived, free_port, installed, serving
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATH = "/predict"
+PATH = "/parcels/predict"
 COLUMNS = "f0 f1"
 CONFIG = """
 http_options: {{host: 127.0.0.1, port: {port}}}
 applications:
-  - {{name: ingress, route_prefix: /, import_path: "matrix_ray:ingress"}}
+  - {{name: ingress, route_prefix: /parcels, import_path: "matrix_ray:ingress"}}
   - {{name: plain, route_prefix: /plain, import_path: "matrix_ray:plain"}}
 """
 
@@ -44,7 +44,7 @@ CASE = Case(
         Failing(PATH, b"{}", 400, "fastapi.exceptions.HTTPException"),
     ],
     numbered=numbered,
-    unscored=["/health"],
+    unscored=["/parcels/health"],
 )
 
 
@@ -68,9 +68,9 @@ def test_a_plain_ray_deployment_is_not_captured(serve, live, row):
     """It answers as ever, and leaves no record: a scoring behind FastAPI is the only one."""
     cells = row("Ray Serve 2.60.0, plain deployment")
     with serve() as server:
-        for path in ("/health", "/plain/health"):
+        for path in ("/parcels/health", "/plain/health"):
             wait_until(lambda path=path: server.get(path).status_code == 200, f"200 at {path}")
-        answer = server.post(f"/plain{PATH}", asked(*ROWS))
+        answer = server.post("/plain/predict", asked(*ROWS))
         assert (answer.status_code, answer.json()) == (200, {"predictions": [3, 1.5]})
         assert server.post(PATH, asked(*ROWS)).json() == answer.json()
         (record,) = arrived(live, 1)
