@@ -96,6 +96,16 @@ def test_values_without_fields_get_those_of_the_settings(body, names, request_ta
     assert found.response == table(["prediction"], *[[0]] * rows)
 
 
+def test_values_that_the_settings_names_do_not_fit_are_refused():
+    """Rows of scalars; an image has no such columns."""
+    error = refused(None, native({"values": [[1, 2, 3]]}, [0], names=("a", "b")))
+    assert error.code == "row_width_mismatch"
+    assert error.reason == "request.values[0]: 3 values for 2 names in scoring.feature.names"
+    image = [[1, 2, 3], [4, 5, 6]]
+    found = read(None, native({"values": [image]}, [0], names=("a", "b", "c")))
+    assert found.request == table(["scoring_input"], [image])
+
+
 def test_a_flat_list_without_fields_is_one_row_of_the_settings_names():
     """As it is one where the fields stand there."""
     found = read(None, native({"values": [1, 2]}, [0], names=("a", "b")))
@@ -110,6 +120,7 @@ def test_a_flat_list_without_fields_is_one_row_of_the_settings_names():
         ([{"p": 1}, {"p": 2}], table(["p"], [1], [2])),
         ({"p": [1, 2], "q": [3, 4]}, table(["p", "q"], [1, 3], [2, 4])),
         ({"predictions": [{"values": [7, 8]}]}, table(["prediction"], [7], [8])),
+        ({"values": [[7], [8]]}, table(["prediction"], [7], [8])),
     ],
 )
 def test_the_answer_may_have_another_form(answer, response):

@@ -73,6 +73,38 @@ def test_a_matrix_under_any_name_is_one_of_rows(name):
     assert found.response == table(["prediction", "model"], [0, "m"], [1, "m"])
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("name", ["rows", "features", "X"])
+def test_rows_that_the_settings_names_do_not_fit_are_refused(name, rows):
+    """Nothing is guessed about which columns are meant, under any name, of one row or many."""
+    body = {name: [[1, 2, 3]] * rows}
+    answer = {"prediction": 0 if rows == 1 else [0] * rows}
+    error = refused(None, native(body, answer, names=("a", "b")))
+    assert error.code == "row_width_mismatch"
+    assert error.reason == f"request.{name}[0]: 3 values for 2 names in scoring.feature.names"
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_columns_are_the_same_for_one_row_as_for_many(rows):
+    """Cells have the same type too, whatever stands beside the lists of an answer."""
+    answer = {"predictions": ["yes"] * rows, "probabilities": [[0.1, 0.9]] * rows, "model": "m"}
+    wanted = table(["predictions", "probabilities", "model"], *[["yes", [0.1, 0.9], "m"]] * rows)
+    for body in ({"a": [1] * rows, "b": ["x"] * rows}, [{"a": 1, "b": "x"}] * rows):
+        found = read(None, native(body, answer))
+        assert found.request == table(["a", "b"], *[[1, "x"]] * rows)
+        assert found.response == wanted
+
+
+def test_one_answer_may_hold_lists():
+    """Of one row, and never columns, where the answer itself stands beside them."""
+    found = read(None, native({"tags": ["x"]}, {"label": "cat", "topics": ["y"]}))
+    assert found.request == table(["tags"], [["x"]])
+    assert found.response == table(["label", "topics"], ["cat", ["y"]])
+    two = [{"a": 1}, {"a": 2}]
+    error = refused(None, native(two, {"label": "cat", "probabilities": [0.1, 0.9]}))
+    assert error.code == "row_count_mismatch"
+
+
 def test_one_answer_belongs_to_one_row():
     """Lists that have one answer are values."""
     found = read(None, native({"image": [[1, 2], [3, 4]]}, {"label": "cat"}))

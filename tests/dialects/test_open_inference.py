@@ -81,11 +81,15 @@ def test_numbers_keep_all_their_digits():
 
 
 def test_feature_names_are_the_columns_of_one_tensor():
-    """One tensor of that width takes them; several have names of their own."""
+    """One tensor takes them, and must have that width; several have names of their own."""
     alone = native(inputs(tensor("x", [2, 2], [1, 2, 3, 4])), ONE, names=("a", "b"))
     assert read(None, alone).request["fields"] == ["a", "b"]
     wider = native(inputs(tensor("x", [2, 3], [1] * 6)), ONE, names=("a", "b"))
-    assert read(None, wider).request["fields"] == ["x_0", "x_1", "x_2"]
+    error = refused(None, wider)
+    assert error.code == "row_width_mismatch"
+    assert "3 values for 2 names in scoring.feature.names" in error.reason
+    named = native(inputs(tensor("x", [2, 1], [1, 2])), ONE, names=("a", "b"))
+    assert read(None, named).request["fields"] == ["x"]
     several = native(
         inputs(tensor("x", [2], [1, 2]), tensor("y", [2], [1, 2])), ONE, names=("a", "b")
     )

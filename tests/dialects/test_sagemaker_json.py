@@ -72,47 +72,77 @@ def test_every_format_of_an_answer_gives_the_same_columns(answer, kind):
             table(["f0", "f1"], [1, 2]),
             table(["score"], [0.5]),
         ),
-        ("[1,2,3]", "[0.5]", JSON, table(["f0", "f1", "f2"], [1, 2, 3]), table(["score"], [0.5])),
-        ("[1,2,3]", "0.5", JSON, table(["f0", "f1", "f2"], [1, 2, 3]), table(["score"], [0.5])),
-        ("[1,2,3]", "[4,5,6]", JSON, table(["f0"], [1], [2], [3]), table(["score"], [4], [5], [6])),
-        ("[1]", "[4]", JSON, table(["f0"], [1]), table(["score"], [4])),
-        ("[[1,2]]", "[0.3,0.7]", JSON, table(["f0", "f1"], [1, 2]), table(["score"], [[0.3, 0.7]])),
+        (
+            "[1,2,3]",
+            "[0.5]",
+            JSON,
+            table(["f0", "f1", "f2"], [1, 2, 3]),
+            table(["prediction"], [0.5]),
+        ),
+        (
+            "[1,2,3]",
+            "0.5",
+            JSON,
+            table(["f0", "f1", "f2"], [1, 2, 3]),
+            table(["prediction"], [0.5]),
+        ),
+        (
+            "[1,2,3]",
+            "[4,5,6]",
+            JSON,
+            table(["f0"], [1], [2], [3]),
+            table(["prediction"], [4], [5], [6]),
+        ),
+        ("[1]", "[4]", JSON, table(["f0"], [1]), table(["prediction"], [4])),
+        (
+            "[[1,2]]",
+            "[0.3,0.7]",
+            JSON,
+            table(["f0", "f1"], [1, 2]),
+            table(["prediction"], [[0.3, 0.7]]),
+        ),
         (
             "[[1,2]]",
             "[[0.3,0.7]]",
             JSON,
             table(["f0", "f1"], [1, 2]),
-            table(["score"], [[0.3, 0.7]]),
+            table(["prediction"], [[0.3, 0.7]]),
         ),
         (
             '["good","bad"]',
             '["p","n"]',
             JSON,
             table(["f0"], ["good"], ["bad"]),
-            table(["predicted_label"], ["p"], ["n"]),
+            table(["prediction"], ["p"], ["n"]),
         ),
-        ("[[[1,2],[3,4]]]", "[7]", JSON, table(["f0"], [[[1, 2], [3, 4]]]), table(["score"], [7])),
+        (
+            "[[[1,2],[3,4]]]",
+            "[7]",
+            JSON,
+            table(["f0"], [[[1, 2], [3, 4]]]),
+            table(["prediction"], [7]),
+        ),
         (
             '{"a":1}\n{"a":2,"b":3}',
             "[7,8]",
             LINES,
             table(["a", "b"], [1, None], [2, 3]),
-            table(["score"], [7], [8]),
+            table(["prediction"], [7], [8]),
         ),
-        ('"x"\n5', "[7,8]", LINES, table(["f0"], ["x"], [5]), table(["score"], [7], [8])),
+        ('"x"\n5', "[7,8]", LINES, table(["f0"], ["x"], [5]), table(["prediction"], [7], [8])),
         (
             '{"instances":[{"features":{"keys":[1],"shape":[9],"values":[5]}},{"features":[1,2]}]}',
             "[7,8]",
             JSON,
             table(["features"], [{"keys": [1], "shape": [9], "values": [5]}], [[1, 2]]),
-            table(["score"], [7], [8]),
+            table(["prediction"], [7], [8]),
         ),
         (
             "[[12345678901234567890123,0.12345678901234567890]]",
             "[1]",
             JSON,
             table(["f0", "f1"], [12345678901234567890123, "number 0.12345678901234567890"]),
-            table(["score"], [1]),
+            table(["prediction"], [1]),
         ),
     ],
 )
@@ -252,3 +282,26 @@ def test_rows_come_back_as_they_went(rows, form):
 def test_any_bytes_are_read_or_refused(body, answer, sent, answered):
     """Nothing that a service may send or answer raises."""
     dialects.read("sagemaker_json", native(body, answer, sent=sent, answered=answered))
+
+
+@pytest.mark.parametrize("body", [[[1, 2]], [[1, 2], [3, 4]]])
+def test_bare_rows_are_answered_as_in_any_service(body):
+    """One row or many: the same columns; nothing that is answered is left out in silence."""
+    rows = len(body)
+    answer = {"predictions": [0] * rows, "probabilities": [[0.9, 0.1]] * rows, "model": "m"}
+    found = read(None, native(body, answer))
+    assert found.response == table(
+        ["model", "predictions", "probabilities"], *[["m", 0, [0.9, 0.1]]] * rows
+    )
+    told = read(None, native(body, {"predictions": [0] * rows, "model": "m"}))
+    assert told.response == table(["prediction"], *[[0]] * rows)
+    assert told.notes == ("response: left out beside predictions: model",)
+
+
+def test_one_answer_with_probabilities_is_no_column_of_them():
+    """A row of as many features as there are classes stays one row."""
+    answer = {"label": "yes", "probabilities": [0.1, 0.9]}
+    found = read(None, native([5.1, 3.5], answer))
+    assert found.request == table(["f0", "f1"], [5.1, 3.5])
+    assert found.response == table(["label", "probabilities"], ["yes", [0.1, 0.9]])
+    assert refused(None, native([[1, 2], [3, 4]], answer)).code == "row_count_mismatch"

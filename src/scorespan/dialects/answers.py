@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from scorespan.dialects.native import Native
-from scorespan.dialects.table import Table, answer_table
+from scorespan.dialects.table import Table, answer_table, is_columns
 from scorespan.errors import ConversionError
 
 _AROUND = ("predictions", "output", "outputs", "result", "results")
@@ -29,12 +29,23 @@ def answer(native: Native, rows: int) -> Table:
     """
     response = native.response
     assert response is not None  # noqa: S101 - for the type checker; dialects ask before
-    value = response.value
+    return table_of(response.value, native, rows)
+
+
+def table_of(value: Any, native: Native, rows: int) -> Table:
+    """The same, of what stands in the response.
+
+    What is left out is told in a note on the response's body.
+
+    Raises:
+        ConversionError: it holds another number of rows.
+    """
+    response = native.response
     name = _around(value, rows) if isinstance(value, dict) else None
     if name is not None:
         beside = ", ".join(other for other in value if other != name)
         note = f"response: left out beside {name}: {beside[:_SHOWN]}"
-        if beside and note not in response.notes:
+        if response is not None and beside and note not in response.notes:
             response.notes += (note,)
         value = value[name]
     table = answer_table(value, native.prediction_fields, rows)
@@ -44,6 +55,15 @@ def answer(native: Native, rows: int) -> Table:
             f"response: {len(table.rows)} rows for {rows} rows of the request",
         )
     return table
+
+
+def is_batch(value: Any, rows: int) -> bool:
+    """Whether what stands in a response is a list, or columns, of so many answers."""
+    name = _around(value, rows) if isinstance(value, dict) else None
+    held = value if name is None else value[name]
+    if isinstance(held, dict):
+        return is_columns(held, rows)
+    return isinstance(held, list) and len(held) == rows
 
 
 def _around(members: dict[str, Any], rows: int) -> str | None:

@@ -78,7 +78,6 @@ def _of_port(
     rows, where = ports[name], f"{where}.{name}"
     if isinstance(rows, dict) and isinstance(rows.get("value"), dict):
         rows = rows["value"]
-    table: Table | ConversionError
     if isinstance(rows, dict) and "ColumnNames" in rows:
         table = _named(rows, where)
     elif isinstance(rows, dict):
@@ -89,8 +88,6 @@ def _of_port(
         table = named_rows(rows, names, where)
     else:
         raise ConversionError("wrong_type", f"{where}: a list of objects is needed")
-    if isinstance(table, ConversionError):
-        raise table
     if name.startswith(_TYPED) or not _all_text(table):
         return table, ()
     return numbers_from_text(table, where)

@@ -3,7 +3,8 @@
 Row i of the response belongs to row i of the request. A flat `values` list is one row, as hosted
 data marts take it. The text of a body in this form is never changed. Other forms are taken too, of
 each body for itself: the wrappers `{"input_data": [{fields, values}]}` and `{"predictions": ...}`,
-`values` without `fields`, and a response of any form that `answers` reads.
+a response of any form that `answers` reads, and `values` without `fields`: images and texts in one
+column, or rows of several scalars under the feature names, which must be as many.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ import orjson
 from scorespan.dialects.answers import answer
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native, NativeBody, json_fault
-from scorespan.dialects.table import PREDICTION, SCORING_INPUT, encoded, fields_values_text
+from scorespan.dialects.table import (
+    PREDICTION,
+    SCORING_INPUT,
+    encoded,
+    fields_values_text,
+    named_rows,
+)
 from scorespan.errors import ConversionError
 
 NAME = "fields_values"
@@ -67,7 +74,9 @@ def read(native: Native) -> DialectBodies | ConversionError:
         return DialectBodies(request, None, rows, native.notes)
     document = native.response.value
     tables = isinstance(document, dict) and (
-        "fields" in document or _elements(document, "response") is not None
+        "fields" in document
+        or _elements(document, "response") is not None
+        or (document.keys() == {"values"} and isinstance(document["values"], list))
     )
     if tables:
         response = _inner(native.response, native.prediction_fields)
@@ -129,13 +138,19 @@ def _slice(body: NativeBody) -> bytes | None:
 
 
 def _with_fields(element: dict[str, Any], side: str, names: Sequence[str] | None) -> dict[str, Any]:
-    """A table with columns: those of the settings for rows of their width, else one."""
+    """A table with columns: those of the settings for rows of their width, else one.
+
+    Raises:
+        ConversionError: `row_width_mismatch`; rows of several scalars are not of that width.
+    """
     values = element["values"]
     if "fields" in element or not isinstance(values, list):
         return element
     wide = [isinstance(row, list) and len(row) == len(names or ()) for row in values]
     if names is not None and (all(wide) or (len(values) == len(names) and not any(wide))):
         return {**element, "fields": list(names)}
+    if side == "request" and len(names or ()) > 1 and values and all(map(_is_row, values)):
+        named_rows(values, names, f"{side}.values")
     fields = [SCORING_INPUT if side == "request" else PREDICTION]
     single = all(isinstance(row, list) and len(row) == 1 for row in values)
     return {
@@ -143,6 +158,11 @@ def _with_fields(element: dict[str, Any], side: str, names: Sequence[str] | None
         "fields": fields,
         "values": values if single else [[value] for value in values],
     }
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value is a row of several scalars, rather than one value or an array."""
+    return isinstance(value, list) and len(value) > 1 and list not in set(map(type, value))
 
 
 def _joined(elements: list[dict[str, Any]], side: str) -> bytes:

@@ -54,7 +54,7 @@ def table_of(instances: Any, names: Sequence[str] | None, where: str) -> Table:
     rows = instances
     if kinds[:1] != ["a list"] or _are_arrays(rows, names):
         rows = [[instance] for instance in instances]
-    return raised(named_rows(rows, names, where))
+    return named_rows(rows, names, where)
 
 
 def columns_table(columns: dict[str, Any], where: str) -> Table:
@@ -74,13 +74,6 @@ def columns_table(columns: dict[str, Any], where: str) -> Table:
                 f"{where}.{name}: {length} values for the {lengths[first]} of {first}",
             )
     return Table(list(columns), list(zip(*columns.values(), strict=True)))
-
-
-def raised(table: Table | ConversionError) -> Table:
-    """The table; a reason in its place is raised."""
-    if isinstance(table, ConversionError):
-        raise table
-    return table
 
 
 def left_out(document: Mapping[str, Any], known: set[str], where: str) -> tuple[str, ...]:

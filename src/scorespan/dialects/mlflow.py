@@ -25,7 +25,7 @@ from typing import Any
 from scorespan.dialects import delimited
 from scorespan.dialects.answers import answer
 from scorespan.dialects.bodies import DialectBodies
-from scorespan.dialects.instances import left_out, raised, table_of
+from scorespan.dialects.instances import left_out, table_of
 from scorespan.dialects.native import Native
 from scorespan.dialects.table import Table, named_rows, number_of, numbers_from_text, paired
 from scorespan.errors import ConversionError
@@ -103,7 +103,7 @@ def _of_split(
     if _INDEX in split and split[_INDEX] != list(range(len(rows))):
         notes += (f"{where}: left out: index",)
     if columns is None:
-        return raised(named_rows(rows, names, f"{where}.data")), notes
+        return named_rows(rows, names, f"{where}.data"), notes
     if not isinstance(columns, list) or not all(isinstance(name, (str, int)) for name in columns):
         raise ConversionError("wrong_type", f"{where}.columns: a list of names is needed")
     fields = [str(name) for name in columns]
@@ -124,7 +124,7 @@ def _of_csv(native: Native) -> tuple[Table, tuple[str, ...]]:
             "no_header", "request: the first line must have the columns, all named and no numbers"
         )
     table = named_rows(lines[1:], [str(name) for name in header], "request, below the header")
-    return numbers_from_text(raised(table), "request")
+    return numbers_from_text(table, "request")
 
 
 def _has_header(native: Native) -> bool:

@@ -6,7 +6,7 @@ The first dimension of a tensor counts the rows; data may be flat or nested.
 tensor of shape     columns
 ==================  ================================================================================
 `[N]`, `[N, 1]`     one, of its name
-`[N, M]`, an input  M: the feature names where there is one input and they are as many, else
+`[N, M]`, an input  M: the feature names where there is one input, which must be as many, else
                     `name_0`, `name_1`, ...
 `[N, M]`, an        one of arrays, of its name (the probabilities of the classes); M where there is
 output              one output and the prediction fields are as many
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native, NativeBody
-from scorespan.dialects.table import Table, paired
+from scorespan.dialects.table import Table, named_rows, paired
 from scorespan.errors import ConversionError
 
 NAME = "open_inference"
@@ -58,7 +58,8 @@ def recognises(native: Native) -> bool:
 def read(native: Native) -> DialectBodies | ConversionError:
     """Both bodies; see `scorespan.dialects.read`."""
     inputs = _tensors(native.request, "inputs")
-    columns = [_spread(tensor, native.feature_names, alone=len(inputs) == 1) for tensor in inputs]
+    names = native.feature_names if len(inputs) == 1 else None
+    columns = [_spread(tensor, names) for tensor in inputs]
     request = _side_by_side(columns, inputs)
     if native.response is None:
         return paired(NAME, native, request, None)
@@ -139,11 +140,12 @@ def _flattened(data: list[Any], shape: list[int], where: str) -> list[Any]:
 
 
 def _spread(
-    tensor: _Tensor, names: tuple[str, ...] | None, *, alone: bool
+    tensor: _Tensor, names: tuple[str, ...] | None
 ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-    """An input as columns."""
-    if alone and names is not None and len(names) == tensor.width:
-        return names, tensor.rows
+    """An input as columns; these names are for its rows, unless it is one column of its own."""
+    if names is not None and (tensor.width > 1 or len(names) == 1):
+        named = named_rows(tensor.rows, names, f"{tensor.where}.data")
+        return named.fields, named.rows
     if tensor.width == 1:
         return [tensor.name], tensor.rows
     return [f"{tensor.name}_{place}" for place in range(tensor.width)], tensor.rows

@@ -1,15 +1,16 @@
 """The answer of a SageMaker endpoint: JSON, JSON lines or CSV, whatever the request was in.
 
-The columns have a fixed order. An answer that names them has them in different orders from run to
-run; one that does not has as many as it has cells in a row:
+JSON is read as in every other dialect, see `answers`; only the order of the columns is fixed,
+because the same endpoint gives the members of an object in different orders from run to run:
+`predicted_label`, `score`, others by name. CSV has no names, and gets those of SageMaker's own:
 
 ===============================  ===================================================================
-predictions                      columns, where the settings name none
+CSV                              columns, where the settings name none
 ===============================  ===================================================================
-objects                          `predicted_label`, `score` (those that are there), others by name
 one cell                         `score`; `predicted_label` for text
-CSV of two cells                 `predicted_label`, `score`
+two cells                        `predicted_label`, `score`
 several cells                    `score`, one array
+arrays, `[0.1, 0.9]`             `score`
 ===============================  ===================================================================
 """
 
@@ -17,42 +18,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from scorespan.dialects import delimited, lines
-from scorespan.dialects.native import NativeBody
+from scorespan.dialects import answers, delimited, lines
+from scorespan.dialects.native import Native, NativeBody
 from scorespan.dialects.table import Table, answer_table, numbers_from_text
 from scorespan.errors import ConversionError
 
 LABEL, SCORE = "predicted_label", "score"
 _KNOWN = (LABEL, SCORE)
-_PREDICTIONS = "predictions"
 
 
-def answer_of(
-    body: NativeBody, fields: tuple[str, ...] | None, rows: int
-) -> tuple[Table, tuple[str, ...]]:
+def answer_of(native: Native, rows: int) -> tuple[Table, tuple[str, ...]]:
     """The table of an answer, and notes about what was changed.
 
     Args:
-        body: the answer.
-        fields: `Native.prediction_fields`.
+        native: the scoring; it has a response.
         rows: how many rows the request has.
 
     Raises:
         ConversionError: `invalid_json`, `invalid_csv`, `row_width_mismatch` or
             `row_count_mismatch`.
     """
-    if _is_csv(body):
-        return _of_csv(delimited.rows_of(body), fields, rows)
-    return _of_items(_predictions(body), fields, rows), ()
+    body, fields = native.response, native.prediction_fields
+    assert body is not None  # noqa: S101 - for the type checker; dialects ask before
+    if not _is_csv(body):
+        table = answers.table_of(_value(body), native, rows)
+        return table if fields is not None else _ordered(table), ()
+    arrays = _arrays(body)
+    if arrays is not None:
+        _check_count(len(arrays), rows)
+        return answer_table(arrays, fields or (SCORE,), rows), ()
+    return _of_csv(delimited.rows_of(body), fields, rows)
 
 
-def count_of(body: NativeBody) -> int | None:
-    """How many predictions an answer has; None where it is no list of them."""
+def is_batch(body: NativeBody, rows: int) -> bool:
+    """Whether an answer holds so many predictions, rather than one of as many cells."""
     try:
-        predictions = delimited.rows_of(body) if _is_csv(body) else _predictions(body)
+        if _is_csv(body):
+            return len(_arrays(body) or delimited.rows_of(body)) == rows
+        return answers.is_batch(_value(body), rows)
     except ConversionError:
-        return None
-    return len(predictions) if isinstance(predictions, list) else None
+        return False
 
 
 def _is_csv(body: NativeBody) -> bool:
@@ -73,41 +78,31 @@ def _is_csv(body: NativeBody) -> bool:
         return True
 
 
-def _predictions(body: NativeBody) -> Any:
-    """What stands in an answer, JSON or JSON lines, for the predictions."""
+def _value(body: NativeBody) -> Any:
+    """What stands in an answer, JSON or JSON lines, of which one may hold all predictions."""
     if body.media_type in lines.MEDIA_TYPES:
-        return _of_documents(lines.documents_of(body))
-    try:
-        document = body.document
-    except ConversionError:
-        if body.is_json or len(body.text.splitlines()) < 2:
-            raise
-        return _of_documents(lines.documents_of(body))
-    return _unwrapped(document)
-
-
-def _of_documents(documents: list[Any]) -> Any:
-    """One line may hold all predictions."""
+        documents = lines.documents_of(body)
+    else:
+        try:
+            documents = [body.document]
+        except ConversionError:
+            if body.is_json or len(body.text.splitlines()) < 2:
+                raise
+            documents = lines.documents_of(body)
     return _unwrapped(documents[0]) if len(documents) == 1 else documents
 
 
 def _unwrapped(document: Any) -> Any:
-    if not isinstance(document, dict):
-        return document
-    if _PREDICTIONS in document:
-        return document[_PREDICTIONS]
-    if len(document) == 1:  # algorithms without labels: `scores`, `projections`
+    """The rows of algorithms without labels: `scores`, `projections`."""
+    if isinstance(document, dict) and len(document) == 1:
         [inner] = document.values()
         if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
             return inner
     return document
 
 
-def _of_items(predictions: Any, fields: tuple[str, ...] | None, rows: int) -> Table:
-    items = predictions if isinstance(predictions, list) else [predictions]
-    if fields is not None or not items or not all(isinstance(item, dict) for item in items):
-        return answer_table(predictions, fields or _name_of(items), rows)
-    table = answer_table(predictions, None, rows)
+def _ordered(table: Table) -> Table:
+    """The table with its columns in the fixed order."""
     order = sorted(range(len(table.fields)), key=lambda place: _order_of(table.fields[place]))
     return Table(
         [table.fields[place] for place in order],
@@ -117,6 +112,27 @@ def _of_items(predictions: Any, fields: tuple[str, ...] | None, rows: int) -> Ta
 
 def _order_of(name: str) -> tuple[int, str]:
     return (_KNOWN.index(name) if name in _KNOWN else len(_KNOWN), name)
+
+
+def _arrays(body: NativeBody) -> list[Any] | None:
+    """The rows of what is called CSV, where each is an array as Python writes it: XGBoost's."""
+    rows = [line.strip().rstrip(b",") for line in body.text.splitlines() if line.strip()]
+    if not rows or not all(row.startswith(b"[") and row.endswith(b"]") for row in rows):
+        return None
+    together = NativeBody(b"[" + b",".join(rows) + b"]", None, body.side)
+    try:
+        arrays: list[Any] = together.document
+    except ConversionError:
+        return None
+    body.notes = together.notes
+    return arrays
+
+
+def _check_count(found: int, rows: int) -> None:
+    if found != rows:
+        raise ConversionError(
+            "row_count_mismatch", f"response: {found} rows for {rows} rows of the request"
+        )
 
 
 def _name_of(answers: list[Any]) -> tuple[str, ...]:
@@ -140,10 +156,7 @@ def _of_csv(
                 "row_width_mismatch",
                 f"response, row {position}: {len(line)} cells for {width} in the first row",
             )
-    if len(cells) != rows:
-        raise ConversionError(
-            "row_count_mismatch", f"response: {len(cells)} rows for {rows} rows of the request"
-        )
+    _check_count(len(cells), rows)
     table, changed = numbers_from_text(Table([SCORE] * width, cells), "response")
     if width == 1:
         answers = [row[0] for row in table.rows]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from scorespan.dialects import delimited
 from scorespan.dialects.bodies import DialectBodies
-from scorespan.dialects.instances import raised
 from scorespan.dialects.native import Native
 from scorespan.dialects.sagemaker_answer import answer_of
 from scorespan.dialects.table import named_rows, numbers_from_text, paired
@@ -32,12 +31,12 @@ def read(native: Native) -> DialectBodies | ConversionError:
     if names is not None and rows and tuple(rows[0]) == names:
         rows = rows[1:]
         notes = ("request: header left out",)
-    request, changed = numbers_from_text(raised(named_rows(rows, names, "request")), "request")
+    request, changed = numbers_from_text(named_rows(rows, names, "request"), "request")
     notes += changed
     if native.response is None:
         return paired(NAME, native, request, None, notes)
     try:
-        response, changed = answer_of(native.response, native.prediction_fields, len(rows))
+        response, changed = answer_of(native, len(rows))
         bodies = paired(NAME, native, request, response, notes + changed)
     except ConversionError as error:
         bodies = error

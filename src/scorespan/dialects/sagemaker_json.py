@@ -21,9 +21,9 @@ from typing import Any
 
 from scorespan.dialects import lines
 from scorespan.dialects.bodies import DialectBodies
-from scorespan.dialects.instances import left_out, raised, table_of
+from scorespan.dialects.instances import left_out, table_of
 from scorespan.dialects.native import Native
-from scorespan.dialects.sagemaker_answer import answer_of, count_of
+from scorespan.dialects.sagemaker_answer import answer_of, is_batch
 from scorespan.dialects.table import Table, named_rows, paired
 from scorespan.errors import ConversionError
 
@@ -59,7 +59,7 @@ def read(native: Native) -> DialectBodies | ConversionError:
     request, notes = _request(native)
     if native.response is None:
         return paired(NAME, native, request, None, notes)
-    response, changed = answer_of(native.response, native.prediction_fields, len(request.rows))
+    response, changed = answer_of(native, len(request.rows))
     return paired(NAME, native, request, response, notes + changed)
 
 
@@ -89,8 +89,8 @@ def _flat(cells: list[Any], native: Native) -> list[Any]:
     """The rows of a bare list of scalars."""
     if native.feature_names is not None and len(native.feature_names) == len(cells):
         return [cells]
-    count = None if native.response is None else count_of(native.response)
-    return cells if count == len(cells) else [cells]
+    column = native.response is not None and is_batch(native.response, len(cells))
+    return cells if column else [cells]
 
 
 def _rows(
@@ -115,7 +115,7 @@ def _rows(
     notes = left_out(others, set(), where)
     if any(isinstance(features, dict) for features in rows):
         return Table([_FEATURES], [[features] for features in rows]), notes
-    return raised(named_rows(rows, names, where)), notes
+    return named_rows(rows, names, where), notes
 
 
 def _has_features(instance: Any) -> bool:

@@ -24,7 +24,15 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _CELLS, _CELLS_OF_MEMBER = 1_000_000, 16
 """Cells that objects may become, at least and for each member that they have."""
+_ANSWERS = {
+    *("prediction", "predictions", "predicted_label", "predicted_labels", "predicted_class"),
+    *("label", "labels", "class", "classes", "score", "scores", "probability", "probabilities"),
+    *("output", "outputs", "result", "results"),
+}
+"""Members that are an answer rather than something said about it."""
 _NOT_FINITE = {"nan", "inf", "infinity", "-inf", "-infinity", "+inf", "+infinity", "∞", "-∞"}
+
+_WRITTEN = {"nan", "NaN", "inf", "-inf", "Infinity", "-Infinity"}
 
 
 class Table(NamedTuple):
@@ -128,9 +136,7 @@ def keys_of(objects: Sequence[dict[str, Any]]) -> list[str]:
     return keys
 
 
-def named_rows(
-    rows: Sequence[Sequence[Any]], names: Sequence[str] | None, where: str
-) -> Table | ConversionError:
+def named_rows(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, where: str) -> Table:
     """Rows without names under the names that the settings give, else `f0`, `f1`, ...
 
     Args:
@@ -138,14 +144,14 @@ def named_rows(
         names: `Native.feature_names`, in the order of the columns.
         where: the place of the rows in the body, for the reason.
 
-    Returns:
-        The table; `row_width_mismatch` where a row is not as wide as the others or the names.
+    Raises:
+        ConversionError: `row_width_mismatch`; a row is not as wide as the others or the names.
     """
     width = len(names) if names is not None else len(rows[0]) if rows else 0
     for position, row in enumerate(rows):
         if len(row) != width:
             of = "names in scoring.feature.names" if names is not None else "in the first row"
-            return ConversionError(
+            raise ConversionError(
                 "row_width_mismatch", f"{where}[{position}]: {len(row)} values for {width} {of}"
             )
     return Table(list(names) if names is not None else [f"f{at}" for at in range(width)], rows)
@@ -154,8 +160,9 @@ def named_rows(
 def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     """The table of what stands in a response for the predictions.
 
-    Objects are rows by their keys. An object of lists that are all as long as the request is one
-    of columns; beside several rows, what is no list in it belongs to each of them. A list is one
+    Objects are rows by their keys. An object whose lists are all as long as the request is one of
+    columns, whether the request has one row or many; what is no list beside them (a version, a
+    time) belongs to each row, unless it is itself an answer: then all of it is one. A list is one
     row for each element, unless the request has one row and the list another length: then it is
     that row's prediction. All else is one row. What has no columns gets `prediction`, or the fields
     that the settings give.
@@ -165,7 +172,7 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
         fields: `Native.prediction_fields`: these, in this order, and no others.
         rows: how many rows the request has.
     """
-    if isinstance(value, dict) and _is_columns(value, rows):
+    if isinstance(value, dict) and is_columns(value, rows):
         columns = [item if isinstance(item, list) else [item] * rows for item in value.values()]
         value = [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
     answers = value if isinstance(value, list) else [value]
@@ -183,11 +190,16 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     return Table(fields[:1] or [PREDICTION], [[item] for item in answers])
 
 
-def _is_columns(members: dict[str, Any], rows: int) -> bool:
-    lists = [item for item in members.values() if isinstance(item, list)]
-    if not lists or any(len(item) != rows for item in lists):
+def is_columns(members: dict[str, Any], rows: int) -> bool:
+    """Whether an object in a response holds its columns, each a list of so many rows."""
+    lists = {name for name, item in members.items() if isinstance(item, list)}
+    if not lists or any(len(members[name]) != rows for name in lists):
         return False
-    return len(lists) == len(members) or rows > 1
+    others = members.keys() - lists
+    if not others:
+        return True
+    # One list of one value may be a value; that of an answer is a batch of one.
+    return _ANSWERS.isdisjoint(others) and (rows > 1 or not _ANSWERS.isdisjoint(lists))
 
 
 def number_of(text: str) -> Any:
@@ -209,7 +221,8 @@ def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]
     """The table with numbers for texts, of engines known to send text, and notes about it.
 
     Column by column, so that a column has one type: all of its texts must be numbers. Beside
-    numbers, empty text is null (a missing value), and so, with a note, are NaN and infinities.
+    numbers, empty text is null (a missing value); so, with a note, are NaN and infinities, which
+    are so alone too where they are spelt as engines do: the next call's is a number.
 
     Args:
         table: of texts; what is no text stays as it is.
@@ -222,7 +235,7 @@ def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]
         found = {text: number_of(text) for text in dict.fromkeys(texts) if text.strip()}
         odd = [text for text in found if text.lower() in _NOT_FINITE]
         numbers = {text: number for text, number in found.items() if not isinstance(number, str)}
-        if not numbers or len(numbers) + len(odd) < len(found):
+        if len(numbers) + len(odd) < len(found) or not (numbers or _WRITTEN.intersection(odd)):
             continue
         for row in rows:
             if isinstance(row[place], str):
