@@ -216,7 +216,11 @@ class PowerLoss(RuleBasedStateMachine):
         self.accepted = set(self.safe)
 
     def take_stock(self, promised: set[bytes]) -> set[bytes]:
-        """Look at all that is there; what was promised and is not settled must be."""
+        """Look at all that is there; what was promised and was never settled must be.
+
+        A failed sync may leave an entry twice: settled once, it is promised no more, though its
+        other copy comes again.
+        """
         found: set[bytes] = set()
         damaged = []
         more = True
@@ -228,7 +232,6 @@ class PowerLoss(RuleBasedStateMachine):
             more = more or bool(taken)
         assert promised - self.settled <= found
         assert found <= self.attempted
-        self.settled -= found
         self.spool.settle(damaged)  # as dead letters
         self.spool.release()
         return found | self.settled
