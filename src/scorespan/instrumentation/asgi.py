@@ -53,7 +53,8 @@ async def call(
             running.reset(outer)
         except ValueError:  # the coroutine was closed in another context
             pass
-    seen.returned()
+    if not seen.exchange.ended:
+        seen.returned()
 
 
 @guarded("asgi")
@@ -80,12 +81,18 @@ def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
 
 def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Those of a message's headers that are looked at, by their names."""
-    named = ((_NAMES.get(name.lower()), value) for name, value in headers)
-    return {name: value.decode("latin-1") for name, value in named if name is not None}
+    named = {}
+    for name, value in headers:
+        known = _NAMES.get(name.lower())
+        if known is not None:
+            named[known] = value.decode("latin-1")
+    return named
 
 
 class Seen:
     """One call of an ASGI application, from its request to the end of its answer."""
+
+    __slots__ = ("_chunked", "_gone", "_handled", "_receive", "_received", "_send", "exchange")
 
     def __init__(self, exchange: Exchange, receive: Receive, send: Send, *, chunked: bool) -> None:
         self.exchange = exchange
@@ -105,10 +112,7 @@ class Seen:
 
     async def send(self, message: Message) -> None:
         """Send a message through the server, unchanged."""
-        if self.exchange.ended:
-            await self._send(message)
-            return
-        kind = self._look(message)
+        kind = None if self.exchange.ended else self._look(message)
         try:
             await self._send(message)
         except OSError:  # how servers say that the client is gone
@@ -130,15 +134,14 @@ class Seen:
 
     @guarded("asgi")
     def _look(self, message: Message) -> str | None:
-        """What kind of message goes out; the time is taken before it does."""
+        """What kind of part of the answer goes out, if it is one; the time is taken before."""
         kind: str = message["type"]
         if kind == "http.response.start":
             self._started(message)
-        elif kind.startswith("http.response."):
-            self.exchange.stop()
+            return None
+        self.exchange.stop()
         return kind
 
-    @guarded("asgi")
     def _started(self, message: Message) -> None:
         status = message["status"]
         self.exchange.answered(status)
@@ -183,9 +186,7 @@ class Seen:
 
     @guarded("asgi")
     def returned(self) -> None:
-        """The application has returned; where its answer is not complete, there is no more."""
-        if self.exchange.ended:
-            return
+        """The application has returned before its answer was complete: there is no more."""
         self.exchange.stop()
         if not self._gone:
             self.exchange.fail_as("NoAnswer", "the service returned before its answer was complete")

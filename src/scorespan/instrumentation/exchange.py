@@ -53,8 +53,8 @@ HEADERS = (
 _GUARDED = "exchange"
 _NO_PARENT = Context()
 _propagator = TraceContextTextMapPropagator()
-_NOTHING = Printed(0)
-"""What an exchange that is over has printed: making another would hold what is handled then."""
+_NOTHING, _NO_BODY = Printed(0), KeptBody(0)
+"""What an exchange that is over holds. A `Printed` made then would hold what is handled then."""
 
 
 class Exchange:
@@ -333,7 +333,7 @@ class Exchange:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
         gate.answering.discard(self)
         self._span = None
-        self.request, self.response = KeptBody(0), KeptBody(0)
+        self.request = self.response = _NO_BODY
         self._values, self._notes, self._calls = {}, [], []
         self._printed = _NOTHING
 

@@ -8,7 +8,6 @@ from scorespan import attributes
 from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.exchange import Exchange, running
-from scorespan.instrumentation.guard import guarded
 from scorespan.instrumentation.paths import scoring_path
 
 MARK = "scorespan.exchange"
@@ -19,7 +18,6 @@ _DIGITS = 18
 _NO_CONTENT = 204
 
 
-@guarded("http")
 def begin(
     hook: str, method: str, path: str, headers: Mapping[str, str], *, root: str = ""
 ) -> Exchange | None:

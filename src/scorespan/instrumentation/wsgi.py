@@ -77,6 +77,8 @@ def _decoded(text: str) -> str:
 class Seen:
     """One call of a WSGI application, from its request to the end of its answer."""
 
+    __slots__ = ("_chunked", "_file_wrapper", "_start_response", "complete", "exchange", "teed")
+
     def __init__(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> None:
         self.exchange = exchange
         self.teed = TeedInput(environ["wsgi.input"], exchange.took)
@@ -189,7 +191,8 @@ class Answer:
 
     def __del__(self) -> None:
         # A server has to close it; a record must not be lost by one that does not.
-        self._seen.end()
+        if not self._closed:
+            self._seen.end()
 
 
 class SizedAnswer(Answer):
