@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from native_bodies import native, read, refused, table
+from scorespan import dialects
 
 
 def test_a_list_of_objects_is_a_table():
@@ -93,6 +94,65 @@ def test_columns_are_the_same_for_one_row_as_for_many(rows):
         found = read(None, native(body, answer))
         assert found.request == table(["a", "b"], *[[1, "x"]] * rows)
         assert found.response == wanted
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("row", [{"a": 1, "b": "x"}, [1, "x"]])
+def test_rows_beside_single_values_are_rows(rows, row):
+    """What is left out is told."""
+    body = {"id": "r1", "customers": [row] * rows, "threshold": 0.5}
+    found = read(None, native(body, {"id": "r1", "predictions": [0] * rows}))
+    assert found.request["values"] == [[1, "x"]] * rows
+    assert found.response == table(["prediction"], *[[0]] * rows)
+    assert found.notes == (
+        "response: left out beside predictions: id",
+        "request: left out: id, threshold",
+    )
+
+
+def test_a_list_within_an_object_that_has_one_answer_is_a_value():
+    """An order has items, and one answer."""
+    order = {"customer": "c", "items": [{"a": 1}, {"a": 2}]}
+    found = read(None, native(order, {"fraud": 0.1}))
+    assert found.request == table(["customer", "items"], ["c", [{"a": 1}, {"a": 2}]])
+    nested = {"customer": {"age": 3}, "items": [{"a": 1}]}
+    assert read(None, native(nested, [0.1])).request["fields"] == ["customer", "items"]
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_columns_by_index_are_columns(rows):
+    """As pandas writes a data frame where it is told nothing."""
+    indexes = list(map(str, range(rows)))
+    body = {"a": dict.fromkeys(indexes, 1), "b": dict.fromkeys(indexes, "x")}
+    found = read(None, native(body, [0] * rows))
+    assert found.request == table(["a", "b"], *[[1, "x"]] * rows)
+    assert found.response == table(["prediction"], *[[0]] * rows)
+
+
+def test_one_list_of_values_under_any_name_has_the_names_of_the_settings():
+    """Where it is as long as they are; else it is as it is without them."""
+    row = native({"array": [1, 2]}, [0.1, 0.9], names=("a", "b"))
+    assert read(None, row).request == table(["a", "b"], [1, 2])
+    texts = native({"texts": ["x", "y", "z"]}, ["p", "q", "r"], names=("a", "b"))
+    assert read(None, texts).request == table(["texts"], ["x"], ["y"], ["z"])
+
+
+def test_prediction_fields_that_an_answer_has_not_are_named():
+    """A column of nothing but nulls would hide a wrong setting."""
+    error = refused(None, native([{"a": 1}], [{"label": "x"}], fields=("p", "q")))
+    assert error.code == "no_prediction_fields"
+    assert error.reason == "response: none of the names in scoring.prediction.fields, but: label"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [[1, 2], {"data": [1, 2]}, {"rows": [[1, 2]]}, {"rows": [{"a": 1}]}, {"a": [1], "b": [2]}],
+)
+def test_a_failed_scoring_has_its_request_in_rows(body):
+    """As an answered one has; a list of single values is one row."""
+    bodies = dialects.read(None, native(body))
+    assert len(json.loads(bodies.request)["values"]) == 1
+    assert bodies.response is None
 
 
 def test_one_answer_may_hold_lists():

@@ -41,12 +41,9 @@ def table_of(value: Any, native: Native, rows: int) -> Table:
         ConversionError: it holds another number of rows.
     """
     response = native.response
-    name = _around(value, rows) if isinstance(value, dict) else None
+    name, beside = _around(value, rows) if isinstance(value, dict) else None, ""
     if name is not None:
         beside = ", ".join(other for other in value if other != name)
-        note = f"response: left out beside {name}: {beside[:_SHOWN]}"
-        if response is not None and beside and note not in response.notes:
-            response.notes += (note,)
         value = value[name]
     table = answer_table(value, native.prediction_fields, rows)
     if len(table.rows) != rows:
@@ -54,6 +51,9 @@ def table_of(value: Any, native: Native, rows: int) -> Table:
             "row_count_mismatch",
             f"response: {len(table.rows)} rows for {rows} rows of the request",
         )
+    note = f"response: left out beside {name}: {beside[:_SHOWN]}"
+    if response is not None and beside and note not in response.notes:
+        response.notes += (note,)
     return table
 
 

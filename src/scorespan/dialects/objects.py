@@ -2,19 +2,29 @@
 
 Columns are the keys of all objects in the order in which they are first seen; where an object lacks
 one, the cell is null. Values may be any JSON. A list of lists or of single values is taken as well,
-and so are the forms of custom services that the number of answers tells apart from one row:
-`{"rows": [{...}, {...}]}` under any name, and an object of columns, `{"a": [1, 2], "b": [3, 4]}`,
-of one row too where the answer is a list or columns. Rows without keys that are not as wide as the
-feature names are refused.
+and so are the forms of custom services that hold rows within an object:
+
+==========================================  ========================================================
+object                                      rows, where as many are answered
+==========================================  ========================================================
+`{"rows": [{...}, {...}]}`, any one name    the objects, or lists
+`{"rows": [...], "model": "m"}`             the same, beside single values, which are left out
+`{"a": [1, 2], "b": [3, 4]}`                one for each place in the lists
+`{"a": {"0": 1, "1": 2}, "b": {...}}`       the same, as data frames are written by default
+==========================================  ========================================================
+
+Else the object is one row. A batch of one is told by its answer, a list or columns. Rows without
+keys that are not as wide as the feature names are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from scorespan.dialects.answers import answer, is_batch
 from scorespan.dialects.bodies import DialectBodies
+from scorespan.dialects.instances import left_out
 from scorespan.dialects.native import Native
 from scorespan.dialects.table import Table, named_rows, object_rows, paired
 from scorespan.errors import ConversionError
@@ -39,36 +49,76 @@ def read(native: Native) -> DialectBodies | ConversionError:
     if not isinstance(document, dict):
         rows = document if isinstance(document, list) else [document]
         return read_rows(NAME, rows, native, "request")
-    for rows, where in _within(document, native):
-        response = None
+    failed = native.response is None
+    for rows, where, notes in _within(document, native):
         try:
-            if native.response is not None:
-                response = answer(native, len(rows))
+            request = rows_table(rows, native, where)
         except ConversionError:
-            continue
-        try:
-            return paired(NAME, native, rows_table(rows, native, where), response)
-        except ConversionError:
-            if len(native.feature_names or ()) > 1:
+            if len(native.feature_names or ()) > 1 and (failed or _answer(native, len(rows))):
                 raise
-            # Lists of any length: sequences, images.
+            continue  # lists of any length: sequences, images
+        response = None if failed else _answer(native, len(request.rows))
+        if failed or response is not None:
+            return paired(NAME, native, request, response, notes)
     return read_rows(NAME, [document], native, "request")
 
 
-def _within(document: dict[str, Any], native: Native) -> Iterator[tuple[list[Any], str]]:
-    """The rows that an object may hold, and their place: under its only name, or as columns."""
-    columns = list(document.values())
-    lengths = {len(column) if isinstance(column, list) else 0 for column in columns}
-    if len(columns) == 1 and isinstance(columns[0], list) and columns[0]:
-        kinds = set(map(type, columns[0]))
-        if kinds in ({dict}, {list}):
-            yield columns[0], f"request.{next(iter(document))}"
-    response = native.response
+class _Rows(NamedTuple):
+    """What may be the rows within an object."""
+
+    rows: list[Any]
+    where: str = "request"
+    notes: tuple[str, ...] = ()
+
+
+def _within(document: dict[str, Any], native: Native) -> Iterator[_Rows]:
+    """What may be the rows within an object, the likeliest first."""
+    lists = [name for name, value in document.items() if isinstance(value, list) and value]
+    if len(lists) == 1:
+        [name] = lists
+        rows, where = document[name], f"request.{name}"
+        if set(map(type, rows)) in ({dict}, {list}):
+            if len(document) == 1:
+                yield _Rows(rows, where)
+            elif _are_beside(document, name) and _is_batch(native, len(rows)):
+                yield _Rows(rows, where, left_out(document, {name}, "request"))
+        elif len(document) == 1 and len(native.feature_names or ()) == len(rows) > 1:
+            yield _Rows(rows, where)
+    columns = list(map(_column, document.values()))
+    lengths = set(map(len, columns))
     # One list of one value is a column where a batch of one is answered.
-    single = lengths == {1} and response is not None and not is_batch(response.value, 1)
-    if len(lengths) == 1 and max(lengths) > 0 and not single:
-        rows = zip(*columns, strict=True)
-        yield [dict(zip(document, row, strict=True)) for row in rows], "request"
+    if len(lengths) == 1 and (max(lengths) > 1 or (lengths == {1} and _is_batch(native, 1))):
+        cells = zip(*columns, strict=True)
+        yield _Rows([dict(zip(document, row, strict=True)) for row in cells])
+
+
+def _are_beside(document: dict[str, Any], name: str) -> bool:
+    """Whether all members but one are single values."""
+    return not any(
+        isinstance(value, (list, dict)) for other, value in document.items() if other != name
+    )
+
+
+def _column(value: Any) -> list[Any]:
+    """The cells of what may be a column; none where it is something else."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and list(value) == list(map(str, range(len(value)))):
+        return list(value.values())
+    return []
+
+
+def _is_batch(native: Native, rows: int) -> bool:
+    """Whether as many answers are given; a failed scoring has none to tell by."""
+    return native.response is None or is_batch(native.response.value, rows)
+
+
+def _answer(native: Native, rows: int) -> Table | None:
+    """The answers to so many rows; None where they are not that many."""
+    try:
+        return answer(native, rows)
+    except ConversionError:
+        return None
 
 
 def read_rows(

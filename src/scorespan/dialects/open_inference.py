@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native, NativeBody
-from scorespan.dialects.table import Table, named_rows, paired
+from scorespan.dialects.table import Table, named_rows, paired, picked
 from scorespan.errors import ConversionError
 
 NAME = "open_inference"
@@ -76,8 +76,7 @@ def _answer(body: NativeBody, fields: tuple[str, ...] | None) -> Table:
     table = _side_by_side([_folded(output) for output in outputs], outputs)
     if fields is None:
         return table
-    rows = [dict(zip(table.fields, row, strict=True)) for row in table.rows]
-    return Table(fields, [[row.get(field) for field in fields] for row in rows])
+    return picked((dict(zip(table.fields, row, strict=True)) for row in table.rows), fields)
 
 
 def _tensors(body: NativeBody, name: str) -> list[_Tensor]:

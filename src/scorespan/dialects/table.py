@@ -17,9 +17,7 @@ PREDICTION = "prediction"
 """The column of an answer that names none."""
 SCORING_INPUT = "scoring_input"
 """The column of a request that has no columns."""
-_SMALL = 10_000
-_SPARSE = 32
-"""A table may have this many cells for each value that is there, beyond the small ones."""
+_SHOWN = 200
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _CELLS, _CELLS_OF_MEMBER = 1_000_000, 16
@@ -171,6 +169,9 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
         value: what stands there.
         fields: `Native.prediction_fields`: these, in this order, and no others.
         rows: how many rows the request has.
+
+    Raises:
+        ConversionError: `no_prediction_fields`; the answer has names, and none of these.
     """
     if isinstance(value, dict) and is_columns(value, rows):
         columns = [item if isinstance(item, list) else [item] * rows for item in value.values()]
@@ -181,13 +182,29 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     if answers and all(isinstance(item, dict) for item in answers):
         if fields is None:
             return object_rows(answers)
-        return Table(fields, [[item.get(field) for field in fields] for item in answers])
+        return picked(answers, fields)
     if fields is None:
         return Table([PREDICTION], [[item] for item in answers])
     if all(isinstance(item, list) and len(item) == len(fields) for item in answers):
         return Table(fields, answers)
     # One field holds whatever a row has; more could only be filled by as many values.
     return Table(fields[:1] or [PREDICTION], [[item] for item in answers])
+
+
+def picked(rows: Iterable[dict[str, Any]], fields: Sequence[str]) -> Table:
+    """These members of rows; absent ones are null.
+
+    Raises:
+        ConversionError: `no_prediction_fields`; no row has any of them.
+    """
+    rows = list(rows)
+    if rows and all(row.keys().isdisjoint(fields) for row in rows):
+        found = ", ".join(rows[0])[:_SHOWN]
+        raise ConversionError(
+            "no_prediction_fields",
+            f"response: none of the names in scoring.prediction.fields, but: {found}",
+        )
+    return Table(fields, [[row.get(field) for field in fields] for row in rows])
 
 
 def is_columns(members: dict[str, Any], rows: int) -> bool:
