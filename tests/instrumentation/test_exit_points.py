@@ -77,6 +77,11 @@ def test_a_scoring_that_is_answering_is_waited_for():
     assert ended("answering") == (-signal.SIGTERM, ["answered", DRAINED])
 
 
+def test_a_scoring_that_does_not_end_leaves_time_for_the_delivery():
+    """Such as a stream: the others are delivered all the same."""
+    assert ended("stays", signal.SIGTERM) == (-signal.SIGTERM, [DRAINED])
+
+
 def test_an_answer_that_is_left_open_is_recorded_and_delivered():
     """Though it is all that there is to deliver, and its caller reads it no more."""
     assert ended("unread", signal.SIGTERM) == (-signal.SIGTERM, ["recorded True", DRAINED])

@@ -95,7 +95,8 @@ def _deliver() -> None:
     if settings is None:
         return
     deadline = time.monotonic() + settings.shutdown_seconds
-    gate.wait(settings.shutdown_seconds, native.Event())
+    # Half at most: a stream that goes on must not take the time of what is over.
+    gate.wait(settings.shutdown_seconds / 2, native.Event())
     _drain(max(0.0, deadline - time.monotonic()))
 
 

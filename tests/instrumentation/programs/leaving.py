@@ -77,7 +77,8 @@ def wait() -> None:
         time.sleep(0.05)
 
 
-switch.install(Settings.load({"shutdown_seconds": 60}, {}), lambda: None, drain)
+seconds = 3 if CASE == "stays" else 60
+switch.install(Settings.load({"shutdown_seconds": seconds}, {}), lambda: None, drain)
 if CASE == "handled":
     signal.signal(signal.SIGTERM, theirs)
 if CASE == "thread":
@@ -116,6 +117,11 @@ elif CASE == "answering":
     time.sleep(0.2)
     say("answered")
     gate.answering.discard(exchange)
+    wait()
+elif CASE == "stays":
+    score()
+    exchange = Exchange()
+    gate.answering.add(exchange)
     wait()
 elif CASE == "unread":
     from scorespan.instrumentation import unread
