@@ -7,6 +7,7 @@ are inside.
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 from weakref import WeakSet
@@ -28,6 +29,8 @@ answering: WeakSet[Exchange] = WeakSet()
 
 _closed = False
 _watched = False
+_leaving: int | None = None
+"""The thread that runs `atexit`, where a handler of the service may score; held, it never ends."""
 
 
 def enter(exchange: Exchange) -> None:
@@ -72,6 +75,8 @@ def _hold(exchange: Exchange) -> None:
     events = sys.modules.get("asyncio.events")
     if events is not None and events._get_running_loop() is not None:  # noqa: SLF001 - the public one raises
         return  # it is needed by those that are inside
+    if _leaving == _thread.get_ident():
+        return
     import threading  # noqa: PLC0415 - as gevent or eventlet has patched it, if one has
 
     answering.discard(exchange)  # nobody need wait for it
@@ -90,8 +95,10 @@ def _watch() -> None:
 
 def _at_exit() -> None:
     """Daemon threads may still answer, and stop wherever they are when the interpreter ends."""
+    global _leaving  # noqa: PLW0603 - see close
     import threading  # noqa: PLC0415 - as in _hold
 
+    _leaving = _thread.get_ident()
     close()
     settings = switch.ready()
     if settings is not None and answering:

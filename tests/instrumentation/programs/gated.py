@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import sys
@@ -43,6 +44,14 @@ def serve() -> None:
         gate.answering.discard(exchange)
 
 
+def score_late() -> None:
+    """What a service may do at its end."""
+    gate.enter(Exchange())
+    say("late")
+
+
+gate._HOLD_SECONDS = 1000
+atexit.register(score_late)
 settings = Settings.load({"shutdown_seconds": 60}, {})
 switch.install(settings, lambda: None, lambda _seconds: say("drained"))
 exits.install()
