@@ -135,9 +135,11 @@ class Outbox(SpanProcessor):
     def _flushed(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         with self._changed:
-            if self._worker is None and self._waiting:
-                # Taken when no thread could be started any more.
-                self._send_all()
+            # Taken when no thread could be started any more.
+            alone = self._worker is None and bool(self._waiting)
+        if alone:  # without the lock: who ends a span does not wait for the network
+            self._send_all()
+        with self._changed:
             self._hurried = True
             self._changed.notify_all()
             put = self._put
