@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import time
 
 import pytest
 
@@ -137,6 +138,25 @@ def test_the_scoring_is_over_with_the_last_part(recorded):
     sent = ask_asgi(hooked(application), scope(), [REQUEST])
     assert seen == [1, True]
     assert sent.error == "ValueError('later')"
+    assert recorded.record().response == RESPONSE
+
+
+def test_the_time_is_over_with_the_last_byte(recorded):
+    """Middleware ends an answer with an empty part, however late."""
+    times = [time.perf_counter_ns()]
+
+    async def application(_scope, receive, send):
+        await read(receive)
+        await send(start())
+        await send(part(RESPONSE, more=True))
+        times.append(time.perf_counter_ns())
+        while time.perf_counter_ns() - times[1] <= times[1] - times[0]:
+            """It is as long again until the end."""
+        await send(part(b""))
+
+    ask_asgi(hooked(application), scope(), [REQUEST])
+    (span,) = recorded.spans()
+    assert span.end_time - span.start_time <= times[1] - times[0]
     assert recorded.record().response == RESPONSE
 
 

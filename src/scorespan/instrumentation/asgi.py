@@ -139,7 +139,9 @@ class Seen:
         if kind == "http.response.start":
             self._started(message)
             return None
-        self.exchange.stop()
+        # The message that ends an answer is often empty, and may come long after the last byte.
+        if message.get("body") or not self.exchange.response.size:
+            self.exchange.stop()
         return kind
 
     def _started(self, message: Message) -> None:
