@@ -358,6 +358,23 @@ def test_an_id_that_the_server_gave_the_call_is_kept(recorded):
     assert ids == ["of the server", "of the caller"]
 
 
+def test_a_signal_handler_that_raises_leaves_no_answer_open(recorded, monkeypatch):
+    """The service's own cleaning up is done, whatever ends the worker meanwhile."""
+    closed = []
+
+    class Parts(list):
+        def close(self):
+            closed.append(True)
+
+    def ending(_self):
+        raise SystemExit
+
+    monkeypatch.setattr(wsgi.Seen, "end", ending)
+    with pytest.raises(SystemExit):
+        ask_wsgi(hooked(answering(Parts([RESPONSE]))), environ())
+    assert closed
+
+
 def test_the_end_of_the_process_waits_for_a_call_until_it_is_over(recorded):
     """Its record is made before."""
     seen = []

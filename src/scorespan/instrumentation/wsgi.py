@@ -184,10 +184,12 @@ class Answer:
         if self._closed:
             return
         self._closed = True
-        self._seen.end()
-        close = getattr(self._result, "close", None)
-        if close is not None:
-            close()
+        try:
+            self._seen.end()
+        finally:  # whatever a signal handler raised
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
 
     def __del__(self) -> None:
         # A server has to close it; a record must not be lost by one that does not.
