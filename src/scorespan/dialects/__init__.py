@@ -29,7 +29,8 @@ def as_they_are(
     Returns:
         The bodies, or None: `read` knows more. Never raises.
     """
-    if name is not None and name != fields_values.NAME:
+    # Most other bodies are told from these without a parse that would have to be done again.
+    if (name is not None and name != fields_values.NAME) or b'"fields"' not in request:
         return None
     bodies = fields_values.exact(request, response)
     return bodies if isinstance(bodies, DialectBodies) else None

@@ -2,7 +2,8 @@
 
 The response stays the object that it is, as lazy as before: its class becomes a subclass whose
 reading methods tell the call what they return. So whatever is built on it (a `StreamingBody`, an
-`iter_content`, a text wrapper, a socket's timeout) goes on as it did.
+`iter_content`, a text wrapper, a socket's timeout) goes on as it did. Methods set on the object
+would do as well, but hold it in a cycle, and with it its socket, until the collector comes.
 """
 
 from __future__ import annotations
