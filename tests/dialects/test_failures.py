@@ -59,6 +59,7 @@ def test_an_error_body_is_a_failure_in_every_dialect(dialect, times):
     ("answer", "kind", "message"),
     [
         ({"error": "bad row"}, "engine_error", "bad row"),
+        ({"status": "error", "message": "bad row"}, "engine_error", "bad row"),
         ({"error": {"code": "E1", "message": "bad row"}}, "E1", "bad row"),
         (
             {"error": {"type": "ValueError", "detail": "bad row", "code": 7}},
@@ -91,6 +92,8 @@ def test_type_and_message_are_found(answer, kind, message):
         {"prediction": 1, "error": False},
         {"prediction": 1, "error": 0.25},
         {"detail": "nothing is wrong"},
+        {"status": "error", "score": 0.5},
+        {"status": "ok", "message": "no error"},
         {"terror": "yes"},
         [{"error": "one of the rows"}],
         ["error"],

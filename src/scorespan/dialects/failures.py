@@ -20,8 +20,8 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
     """Type and message of the error that a response is; None where it is an answer.
 
     An error is an object whose member `error` holds a text, an object, a list or true (a number may
-    be a prediction's error), or one with `error_code`, or one without members. JSON text in a
-    string counts too.
+    be a prediction's error), or one with `error_code`, or whose `status` is `error` beside a
+    message, or one without members. JSON text in a string counts too.
     """
     text = body.text
     # Most answers need no parse for this.
@@ -44,6 +44,9 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
         return _first(beside, _TYPES) or TYPE, message
     if isinstance(document.get("error_code"), str):
         return document["error_code"], _first(document, _MESSAGES) or _shown(document)
+    message = _first(document, _MESSAGES)
+    if message is not None and document.get("status") in {"error", "Error"}:
+        return TYPE, message
     return None
 
 
