@@ -381,6 +381,20 @@ def test_scorings_that_run_at_once_do_not_mix(recorded):
         assert span.attributes[attributes.NOTES] == (body,)
 
 
+def test_no_credential_is_on_the_record(recorded):
+    """Neither of a header nor of the query."""
+    told = [
+        (b"authorization", b"Bearer hidden"),
+        (b"cookie", b"session=hidden"),
+        (b"x-api-key", b"hidden"),
+    ]
+    answer = answering(start(headers=(JSON, (b"set-cookie", b"session=hidden"))), part(RESPONSE))
+    asked = scope(headers=told, query_string=b"code=hidden")
+    ask_asgi(hooked(answer), asked, [REQUEST])
+    (span,) = recorded.spans()
+    assert "hidden" not in span.to_json()
+
+
 def test_a_call_that_is_closed_in_another_context_is_recorded(recorded):
     """As by the collector, once its event loop is gone: nothing of ours is raised there."""
 

@@ -375,6 +375,20 @@ def test_a_signal_handler_that_raises_leaves_no_answer_open(recorded, monkeypatc
     assert closed
 
 
+def test_no_credential_is_on_the_record(recorded):
+    """Neither of a header nor of the query."""
+    told = {
+        "HTTP_AUTHORIZATION": "Bearer hidden",
+        "HTTP_COOKIE": "session=hidden",
+        "HTTP_X_API_KEY": "hidden",
+        "QUERY_STRING": "code=hidden",
+    }
+    answer = answering([RESPONSE], headers=[JSON, ("Set-Cookie", "session=hidden")])
+    ask_wsgi(hooked(answer), environ(body=REQUEST, **told))
+    (span,) = recorded.spans()
+    assert "hidden" not in span.to_json()
+
+
 def test_the_end_of_the_process_waits_for_a_call_until_it_is_over(recorded):
     """Its record is made before."""
     seen = []
