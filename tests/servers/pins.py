@@ -77,7 +77,20 @@ PINS: dict[str, tuple[str, ...]] = {
         "starlette==1.10.0",
         "uvicorn==0.54.0",
     ),
-    # All of these are small: one environment is made sooner than one for each.
+    "fastapi": (
+        *CORE,
+        *OPENTELEMETRY,
+        "fastapi==0.165.0",
+        "starlette==1.10.0",
+        "uvicorn==0.54.0",
+    ),
+    "flask": (
+        *CORE,
+        *OPENTELEMETRY,
+        "flask==3.1.3",
+        "gunicorn==27.0.1",
+    ),
+    # For the table of exits: one environment is made sooner than one for each.
     "small": (
         *CORE,
         *OPENTELEMETRY,

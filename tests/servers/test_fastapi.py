@@ -54,7 +54,7 @@ CASE = Case(
 
 def test_a_fastapi_service_is_captured_as_it_is(live, tmp_path, row):
     """Every scoring is a record, every answer the same as without capture."""
-    port, made = free_port(), installed("small")
+    port, made = free_port(), installed("fastapi")
     command = [made.script("uvicorn"), "--app-dir", EXAMPLE, "--port", str(port), "service:app"]
     serve = functools.partial(serving, command, live, tmp_path, port=port, ready="/health")
     hold(CASE, serve, live, row("FastAPI 0.165.0, uvicorn 0.54.0"))
@@ -67,6 +67,6 @@ def test_the_service_says_nothing_of_us():
     assert "scorespan" not in (EXAMPLE / "service.py").read_text().lower()
 
 
-def test_beside_small_servers_nothing_is_moved():
-    """Their packages are enough, and stay as they are."""
-    assert moved_by_installing(installed("small")) == []
+def test_beside_fastapi_nothing_is_moved():
+    """Its packages are enough, and stay as they are."""
+    assert moved_by_installing(installed("fastapi")) == []

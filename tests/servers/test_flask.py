@@ -51,7 +51,7 @@ CASE = Case(
 def test_a_flask_service_is_captured_as_it_is(live, tmp_path, row):
     """Every scoring is a record, every answer the same as without capture."""
     port = free_port()
-    command = [installed("small").script("gunicorn"), "--workers", "2", "--log-level", "warning"]
+    command = [installed("flask").script("gunicorn"), "--workers", "2", "--log-level", "warning"]
     command += ["--bind", f"127.0.0.1:{port}", "--pythonpath", PROGRAMS, "matrix_flask:app"]
     serve = functools.partial(serving, command, live, tmp_path, port=port, ready="/health")
     hold(CASE, serve, live, row("Flask 3.1.3, gunicorn 27.0.1"))
