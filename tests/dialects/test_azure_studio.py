@@ -38,6 +38,17 @@ def test_the_table_form_is_the_same_scoring():
         assert (found.request, found.response) == (table(COLUMNS, ["female", 32]), SCORED)
 
 
+def test_column_types_tell_text_from_numbers():
+    """A label `1` is the text that the labels of other calls are."""
+    output = {
+        "ColumnNames": ["Scored Labels", "Scored Probabilities"],
+        "ColumnTypes": ["String", "Double"],
+        "Values": [["1", "0.0140"]],
+    }
+    found = read(None, native(REQUEST, {"Results": {"output1": {"value": output}}}))
+    assert found.response == table(["Scored Labels", "Scored Probabilities"], ["1", 0.014])
+
+
 def test_a_container_of_the_designer_sends_types():
     """What is text there is text: a label `1`, a code `32`."""
     scoring = native(

@@ -94,6 +94,7 @@ def test_type_and_message_are_found(answer, kind, message):
         {"detail": "nothing is wrong"},
         {"status": "error", "score": 0.5},
         {"status": "ok", "message": "no error"},
+        {"status": ["error"], "message": "no error"},
         {"terror": "yes"},
         [{"error": "one of the rows"}],
         ["error"],

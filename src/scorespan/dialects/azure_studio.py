@@ -2,9 +2,9 @@
 
 Rows are a list of objects, or the table `{"ColumnNames": [...], "Values": [[...]]}`. The names of
 ports are anything: the only one there is counts. Web services of Studio send every value as text,
-which become numbers; containers of the Designer (`WebServiceInput0`) send types, and stay as they
-are. `Scored Probabilities for Class "x"` columns become one array. Columns of the answer that only
-repeat the request are left out.
+which becomes a number, unless the table's `ColumnTypes` tell text from numbers; containers of the
+Designer (`WebServiceInput0`) send types, and stay as they are. `Scored Probabilities for Class "x"`
+columns become one array. Columns of the answer that only repeat the request are left out.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _of_port(
         raise ConversionError("wrong_type", f"{where}: a list of objects is needed")
     if name.startswith(_TYPED) or not _all_text(table):
         return table, ()
-    return numbers_from_text(table, where)
+    return numbers_from_text(table, where, _texts(rows, table.fields))
 
 
 def _is_rows(rows: Any) -> bool:
@@ -119,6 +119,16 @@ def _named(rows: dict[str, Any], where: str) -> Table:
                 f"{where}.Values[{position}]: a list of {len(names)} values is needed",
             )
     return Table(names, values)
+
+
+def _texts(rows: Any, fields: Sequence[str]) -> set[str]:
+    """The columns that a table says are text, so that a call's values change no column's type."""
+    types = rows.get("ColumnTypes") if isinstance(rows, dict) else None
+    if not isinstance(types, list) or len(types) != len(fields):
+        return set()
+    texts = {field for field, kind in zip(fields, types, strict=True) if kind == "String"}
+    # Where all are called so, nobody has told.
+    return texts if len(texts) < len(fields) else set()
 
 
 def _all_text(table: Table) -> bool:

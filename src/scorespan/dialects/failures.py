@@ -44,9 +44,10 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
         return _first(beside, _TYPES) or TYPE, message
     if isinstance(document.get("error_code"), str):
         return document["error_code"], _first(document, _MESSAGES) or _shown(document)
-    message = _first(document, _MESSAGES)
-    if message is not None and document.get("status") in {"error", "Error"}:
-        return TYPE, message
+    told = _first(document, _MESSAGES)
+    # It may be anything, also what has no hash.
+    if told is not None and str(document.get("status")) in {"error", "Error"}:
+        return TYPE, told
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -234,7 +234,9 @@ def number_of(text: str) -> Any:
     return number if repr(number) == text or _short(text) else orjson.Fragment(text)
 
 
-def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]:
+def numbers_from_text(
+    table: Table, where: str, texts: Collection[str] = ()
+) -> tuple[Table, tuple[str, ...]]:
     """The table with numbers for texts, of engines known to send text, and notes about it.
 
     Column by column, so that a column has one type: all of its texts must be numbers. Beside
@@ -244,12 +246,15 @@ def numbers_from_text(table: Table, where: str) -> tuple[Table, tuple[str, ...]]
     Args:
         table: of texts; what is no text stays as it is.
         where: the side of the body, for the notes.
+        texts: fields that are known to be text, and stay so.
     """
     rows = [list(row) for row in table.rows]
     notes: list[str] = []
     for place, field in enumerate(table.fields):
-        texts = [row[place] for row in rows if isinstance(row[place], str)]
-        found = {text: number_of(text) for text in dict.fromkeys(texts) if text.strip()}
+        if field in texts:
+            continue
+        cells = (row[place] for row in rows if isinstance(row[place], str))
+        found = {text: number_of(text) for text in dict.fromkeys(cells) if text.strip()}
         odd = [text for text in found if text.lower() in _NOT_FINITE]
         numbers = {text: number for text, number in found.items() if not isinstance(number, str)}
         if len(numbers) + len(odd) < len(found) or not (numbers or _WRITTEN.intersection(odd)):
