@@ -29,10 +29,10 @@ SERVERS = {
     "starlette.applications": "scorespan.instrumentation.starlette",
     "uvicorn.server": "scorespan.instrumentation.uvicorn",
 }
-"""Modules that a scoring service imports, and ours that instruments each.
+"""Modules that a scoring service imports, and ours whose `instrument` gets each.
 
-Where no function is named after it, it is `instrument`. None: it only starts those that serve, and
-would start one after the other where wrong settings end them; so it is told of them itself.
+None: it only starts those that serve, and would start one after the other where wrong settings end
+them; so it is told of them itself.
 """
 
 CLIENTS = {
@@ -120,12 +120,11 @@ def _client(ours: str) -> Callable[[ModuleType], None]:
 
 
 def _instrument(ours: str, module: ModuleType) -> None:
-    name, _, function = ours.partition(":")
     try:
-        instrumentation: Any = __import__(name, fromlist=[function])
-        getattr(instrumentation, function or "instrument")(module)
+        instrumentation: Any = __import__(ours, fromlist=["instrument"])
+        instrumentation.instrument(module)
     except Exception as error:  # noqa: BLE001 - the service must start whatever is wrong with us
-        if not isinstance(error, ModuleNotFoundError) or error.name != name:
+        if not isinstance(error, ModuleNotFoundError) or error.name != ours:
             _say(f"{module.__name__} is not captured: {type(error).__name__}: {error}")
 
 
