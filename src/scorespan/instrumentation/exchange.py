@@ -226,11 +226,6 @@ class Exchange:
         """Whether anything has said so far that the scoring failed."""
         return self._failure is not None or (self.status or 0) >= 400
 
-    @property
-    def elapsed_ns(self) -> int:
-        """Nanoseconds since the request came."""
-        return time.perf_counter_ns() - self._started
-
     def drop(self) -> None:
         """Nothing of it is recorded."""
         self.ended = True
