@@ -139,6 +139,8 @@ def test_values_are_read(name, value, expected):
         ("timeout_seconds", "1e12", "at most 3600"),
         ("token", "tokén", "printable ASCII"),
         ("allow_http", "maybe", "1 or 0"),
+        ("paths", "/score,invocations", "begin with / or *"),
+        ("paths", '["https://host/score"]', "begin with / or *"),
         ("spool_dir", "~nobody-of-that-name/spool", "a path on this machine"),
         ("ca_file", "/etc/\0", "a path on this machine"),
     ],

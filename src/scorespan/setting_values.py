@@ -140,3 +140,14 @@ def patterns(value: str) -> tuple[str, ...]:
     if value.strip().startswith("["):
         return names(value)
     return tuple(value.replace(",", " ").split())
+
+
+def paths(value: str) -> tuple[str, ...]:
+    """Patterns of paths on a server.
+
+    One that begins in another way, such as a whole address, would match nothing.
+    """
+    held = patterns(value)
+    if not all(pattern.startswith(("/", "*")) for pattern in held):
+        raise ValueError("must be paths that begin with / or *")
+    return held

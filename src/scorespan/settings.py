@@ -157,9 +157,10 @@ class Settings:
         "say, such as a Collector",
     )
     paths: tuple[str, ...] = _setting(
-        kind.patterns,
+        kind.paths,
         _SCORING_PATHS,
-        "captured: POST requests to these paths; `*` stands for any text",
+        "captured: POST requests to these paths; `*` stands for any text, but not for routes of "
+        "health, metrics and documentation: one that scores has to be written out",
     )
     client_urls: tuple[str, ...] = _setting(
         kind.patterns,

@@ -42,18 +42,38 @@ def test_the_usual_paths_score(path, found):
 
 @pytest.mark.parametrize(
     "path",
-    ["/ping", "/health", "/healthz", "/health/x/y", "/ready", "/readyz", "/live", "/livez",
-     "/metrics", "/metrics/", "/swagger.json", "/docs", "/docs/oauth2-redirect", "/openapi.json"],
+    ["/ping", "/health", "/healthz", "/health/x/y", "/ready", "/readyz", "/readiness", "/live",
+     "/livez", "/liveness", "/v2/health/live", "/metrics", "/metrics/", "/swagger.json", "/docs",
+     "/docs/oauth2-redirect", "/redoc", "/openapi.json"],
 )  # fmt: skip
-def test_health_docs_and_metrics_never_score(path):
+def test_a_star_stands_for_no_route_of_health_docs_and_metrics(path):
     """Not even where a pattern says everything, and not within a mounted application."""
     assert scoring_path(path, "", EVERYTHING) is None
     assert scoring_path(f"/api{path}", "/api", EVERYTHING) is None
+    assert scoring_path(path, "", ("/*", path)) is not None
 
 
-def test_a_path_that_only_begins_like_those_may_score():
-    """Health care has models, too."""
-    assert scoring_path("/healthcare/score", "", ("/healthcare/score",)) is not None
+@pytest.mark.parametrize(
+    "path",
+    ["/health-risk", "/livestock", "/ready-to-churn", "/healthcare/score", "/docs/classify",
+     "/health/score", "/ping"],
+)  # fmt: skip
+def test_a_path_that_is_written_out_scores(path):
+    """Health care has models, too; whoever names a path means it."""
+    assert scoring_path(path, "", (path,)) is not None
+    assert scoring_path(f"/api{path}", "/api", (path,)) is not None
+
+
+def test_a_star_stands_for_what_only_begins_like_those():
+    """The routes are whole ones."""
+    for path in ("/health-risk", "/livestock", "/live/feed", "/pingpong", "/documents/classify"):
+        assert scoring_path(path, "", EVERYTHING) is not None
+
+
+def test_a_pattern_within_such_a_folder_names_what_is_there():
+    """It is written out up to the star."""
+    assert scoring_path("/docs/classify/m1", "", ("/docs/classify/*",)) is not None
+    assert scoring_path("/docs/other", "", ("/docs/classify/*",)) is None
 
 
 def test_a_mounted_application_is_found_by_the_whole_path_and_by_its_own():

@@ -6,10 +6,12 @@ import functools
 import re
 from typing import NamedTuple
 
-# Whatever a pattern says: somebody asks for these every few seconds, or reads them.
-_NEVER = re.compile(
-    r"/(?:ping|metrics|swagger\.json|openapi\.json|docs(?:/.*)?"
-    r"|(?:health|ready|live)[^/]*|(?:health|ready|live)/.*|v2/health/.*)/?",
+_FOLDERS = ("/docs/", "/health/", "/v2/health/")
+# Somebody asks for these every few seconds, or reads them: a `*` does not stand for them.
+_UNNAMED = re.compile(
+    r"/(?:ping|health|healthz|healthcheck|ready|readyz|readiness|live|livez|liveness|metrics"
+    r"|docs|redoc|openapi\.json|swagger\.json)/?"
+    rf"|(?:{'|'.join(_FOLDERS)}).*",
     re.DOTALL,
 )
 _MODEL = re.compile(
@@ -33,20 +35,29 @@ def scoring_path(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath
         path: of the request, as the client sent it, without the query.
         root: what the application is mounted at, with which the path begins; a pattern may be that
             of the whole path, or of the path within the application.
-        patterns: `*` stands for any text; a slash at the end of the path does not count.
+        patterns: `*` stands for any text, but not for the routes of health, metrics and
+            documentation, which have to be written out; so does what is in a folder of such, to
+            where the pattern begins with that. A slash at the end of the path does not count.
     """
     inner = path.removeprefix(root) if root else path
-    if _NEVER.fullmatch(path) or _NEVER.fullmatch(inner):
-        return None
-    pattern = _compiled(patterns)
-    if not pattern.fullmatch(path) and not pattern.fullmatch(inner):
-        return None
+    named = _compiled(tuple(filter(_names, patterns)))
+    if not named.fullmatch(path) and not named.fullmatch(inner):
+        if _UNNAMED.fullmatch(path) or _UNNAMED.fullmatch(inner):
+            return None
+        pattern = _compiled(patterns)
+        if not pattern.fullmatch(path) and not pattern.fullmatch(inner):
+            return None
     found = _MODEL.search(path)
     if found is None:
         return ScoringPath()
     return ScoringPath(
         found["model"] or found["served"], found["version"] or found["served_version"]
     )
+
+
+def _names(pattern: str) -> bool:
+    """Whether a pattern names what it captures, so that it may be a route of any kind."""
+    return "*" not in pattern or pattern.startswith(_FOLDERS)
 
 
 @functools.lru_cache(maxsize=8)
