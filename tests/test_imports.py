@@ -222,6 +222,12 @@ def test_every_public_name_is_there(name):
     assert isinstance(value, str) or value.__doc__
 
 
+@pytest.mark.parametrize("name", scorespan.__all__)
+def test_a_public_name_is_looked_for_once(name):
+    """The next scoring finds it where every module has its names."""
+    assert getattr(scorespan, name) is vars(scorespan)[name]
+
+
 def test_the_public_names_are_the_agreed_ones():
     """Adding or removing a public name is a decision, written down here."""
     assert scorespan.__all__ == [

@@ -68,4 +68,6 @@ def __getattr__(name: str) -> Any:
     if name == "configure":
         # Scorings in signal handlers must not come in the middle of this import.
         import_module("scorespan.decorator")
-    return getattr(import_module(_LAZY[name]), name)
+    # Kept: to come here again would cost every scoring more than its put.
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
