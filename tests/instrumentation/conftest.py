@@ -39,6 +39,7 @@ def hooked(monkeypatch: pytest.MonkeyPatch, capture: Callable[..., Settings]) ->
 
     for owner in (flask.app.Flask, starlette.applications.Starlette):
         monkeypatch.setattr(owner, "__call__", owner.__call__)  # so that it comes back
+    monkeypatch.setattr(flask.app.Flask, "wsgi_app", flask.app.Flask.wsgi_app)  # likewise
     scorespan.instrumentation.flask.instrument(flask.app)
     scorespan.instrumentation.starlette.instrument(starlette.applications)
     yield

@@ -8,6 +8,7 @@ import flask
 import flask.app
 import pytest
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import scorespan.instrumentation.flask
 from instrumentation.calls import ask_wsgi, environ
@@ -81,6 +82,48 @@ def test_an_answer_by_abort_is_a_failed_scoring(service, recorded):
     """It is the service's way to say no."""
     ask_wsgi(service, environ("/predict", REQUEST))
     assert recorded.record().extras["error"]["type"] == "HTTP 422"
+
+
+class Calling(flask.Flask):
+    """A service whose call is its own."""
+
+    def __call__(self, environ, start_response):
+        """Past the call of Flask."""
+        return self.wsgi_app(environ, start_response)
+
+
+def wrapped(service):
+    """A service that was told to wrap its `wsgi_app`, as Flask's documentation says."""
+    service.wsgi_app = ProxyFix(service.wsgi_app)
+    return service
+
+
+@pytest.mark.parametrize(
+    "served",
+    [
+        lambda service: service.wsgi_app,
+        lambda service: ProxyFix(service.wsgi_app),
+        lambda service: DispatcherMiddleware(flask.Flask("outer").wsgi_app, {"/v1": service}),
+        lambda service: DispatcherMiddleware(flask.Flask("x"), {"/v1": service.wsgi_app}),
+        wrapped,
+        lambda service: wrapped(service).wsgi_app,
+    ],
+)
+def test_a_service_is_captured_however_it_is_called(service, recorded, served):
+    """Through its call, or past it; a request is one record."""
+    app = served(service)
+    path = "/v1/score" if isinstance(app, DispatcherMiddleware) else "/score"
+    assert ask_wsgi(app, environ(path, REQUEST)).body == RESPONSE
+    record = recorded.record()
+    assert (record.request, record.response) == (REQUEST, RESPONSE)
+
+
+def test_a_service_with_a_call_of_its_own_is_captured(recorded):
+    """Its `wsgi_app` is Flask's still."""
+    app = Calling("service")
+    app.add_url_rule("/score", view_func=lambda: flask.request.data, methods=["POST"])
+    assert ask_wsgi(app, environ(body=REQUEST)).body == REQUEST
+    assert recorded.record().request == REQUEST
 
 
 def test_mounted_applications_make_one_record(service, recorded):
