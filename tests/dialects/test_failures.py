@@ -71,8 +71,23 @@ def test_an_error_body_is_a_failure_in_every_dialect(dialect, times):
         ({"error": True, "message": "bad row"}, "engine_error", "bad row"),
         ({"error": "bad row", "code": 422}, "422", "bad row"),
         ({"Error": "bad row"}, "engine_error", "bad row"),
-        ({"error": "bad row", "predictions": [1]}, "engine_error", "bad row"),
+        ({"error": "bad row", "predictions": None}, "engine_error", "bad row"),
+        ({"error": "bad row", "predictions": [], "label": ""}, "engine_error", "bad row"),
+        (
+            {
+                "error": "bad row",
+                "requestId": "r-1",
+                "timestamp": 1700000000,
+                "elapsed_ms": 3,
+                "stack_trace": ["a", "b"],
+                "input": {"a": 1},
+                "modelVersion": 7,
+            },
+            "engine_error",
+            "bad row",
+        ),
         ({"error_code": "BAD_REQUEST", "message": "bad row"}, "BAD_REQUEST", "bad row"),
+        ({"error_code": 17, "message": "bad row"}, "17", "bad row"),
         ({}, "engine_error", "the engine answered {}"),
         ("{}", "engine_error", "the engine answered {}"),
         (' { "error" : "bad row" } ', "engine_error", "bad row"),
@@ -91,6 +106,20 @@ def test_type_and_message_are_found(answer, kind, message):
         {"prediction": 1, "error": {}},
         {"prediction": 1, "error": False},
         {"prediction": 1, "error": 0.25},
+        {"prediction": 0.91, "error_code": "0"},
+        {"prediction": 0.91, "error_code": "OK"},
+        {"prediction": 0.91, "error_code": "00"},
+        {"prediction": 0.91, "error_code": "E7", "message": "an old model answered"},
+        {"predictions": [1], "error": [0.1]},
+        {"prediction": [1], "error": {"mae": 0.1}},
+        {"prediction": 1, "error": "none"},
+        {"predictions": [1], "error": "one feature was missing"},
+        {"risk": 0.5, "error": "one feature was missing"},
+        {"error": "none", "message": "fine"},
+        {"error_code": "0", "message": "fine"},
+        {"error_code": 0, "message": "fine"},
+        {"status": "error", "message": "an old model answered", "score": 0.5},
+        {"7": 0.25, "error": "one feature was missing"},
         {"detail": "nothing is wrong"},
         {"status": "error", "score": 0.5},
         {"status": "ok", "message": "no error"},
@@ -103,7 +132,7 @@ def test_type_and_message_are_found(answer, kind, message):
     ],
 )
 def test_answers_that_speak_of_errors_are_answers(answer):
-    """A number may be a prediction's error, and a label may be called so."""
+    """What a prediction stands beside is said of it; a number may be its error, a label be so."""
     assert failure(answer) is None
 
 

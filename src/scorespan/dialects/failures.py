@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -14,14 +15,30 @@ TYPE = "engine_error"
 _NAMES = ("error", "Error")
 _TYPES = ("type", "code", "error_code", "name", "status")
 _MESSAGES = ("message", "msg", "detail", "details", "description", "reason")
+_NONE = {"", "0", "00", "000", "ok", "none", "null", "no", "false", "success"}
+"""What says that there is no error, where a text always stands."""
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_ABOUT = {
+    *("error", "errors", "errno", "err", "errormessage", "errorcode", "exception", "fault"),
+    *("code", "type", "name", "kind", "status", "statuscode", "state", "success", "ok"),
+    *("failed", "message", "msg", "detail", "details", "description", "reason", "title"),
+    *("cause", "trace", "traceback", "stack", "stacktrace", "hint", "help", "docs"),
+    *("documentation", "link", "links", "info", "warnings", "http", "request", "requestid"),
+    *("id", "uuid", "correlation", "instance", "span", "path", "url", "uri", "method", "input"),
+    *("inputs", "body", "timestamp", "time", "date", "datetime", "at", "elapsed", "duration"),
+    *("took", "latency", "ms", "seconds", "retry", "after", "version", "server", "host"),
+    *("service", "endpoint", "model", "deployment", "meta", "metadata", "context"),
+}
+"""Words that the names of members are made of which tell of an error, or of the request."""
 
 
 def failure_of(body: NativeBody) -> tuple[str, str] | None:
     """Type and message of the error that a response is; None where it is an answer.
 
-    An error is an object whose member `error` holds a text, an object, a list or true (a number may
-    be a prediction's error), or one with `error_code`, or whose `status` is `error` beside a
-    message, or one without members. JSON text in a string counts too.
+    An error is an object without an answer in it: its member `error` holds a text, an object, a
+    list or true (a number may be a prediction's error), or it has an `error_code`, or its `status`
+    is `error` beside a message, or it has no members. Where anything else stands beside that, all
+    of it is the answer, and an error in it is one of its columns. JSON text in a string counts too.
     """
     text = body.text
     # Most answers need no parse for this.
@@ -31,24 +48,40 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
         document = body.document
     except ConversionError:
         return None
-    if not isinstance(document, dict) or "values" in document:
+    if not isinstance(document, dict):
         return None
     if not document:
         return TYPE, "the engine answered {}"
-    error = next((document[name] for name in _NAMES if document.get(name)), None)
+    if any(_is_answer(name, value) for name, value in document.items()):
+        return None
+    error = next((document[name] for name in _NAMES if _says(document.get(name))), None)
     if isinstance(error, dict):
         return _first(error, _TYPES) or TYPE, _first(error, _MESSAGES) or _shown(error)
     beside = {name: document[name] for name in document if name not in _NAMES}
     if error is True or isinstance(error, (str, list)):
         message = error if isinstance(error, str) else _first(beside, _MESSAGES) or _shown(document)
         return _first(beside, _TYPES) or TYPE, message
-    if isinstance(document.get("error_code"), str):
-        return document["error_code"], _first(document, _MESSAGES) or _shown(document)
+    code = document.get("error_code")
+    if _says(code) and isinstance(code, (str, int)):
+        return str(code), _first(document, _MESSAGES) or _shown(document)
     told = _first(document, _MESSAGES)
     # It may be anything, also what has no hash.
     if told is not None and str(document.get("status")) in {"error", "Error"}:
         return TYPE, told
     return None
+
+
+def _is_answer(name: str, value: Any) -> bool:
+    """Whether a member is more than something said about an error; an empty one is nothing."""
+    if value is None or value in ("", [], {}):
+        return False
+    words = _WORD.findall(name)
+    return not words or not all(word.lower() in _ABOUT for word in words)
+
+
+def _says(error: Any) -> bool:
+    """Whether what stands for an error is one."""
+    return bool(error) and (not isinstance(error, str) or error.strip().lower() not in _NONE)
 
 
 def _first(members: dict[str, Any], names: tuple[str, ...]) -> str | None:
