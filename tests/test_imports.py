@@ -20,6 +20,7 @@ FLOOR = {
     "bodies",
     "endpoint",
     "errors",
+    "failure",
     "otlp",
     "producer",
     "provider",

@@ -154,7 +154,7 @@ def test_an_exception_that_cannot_speak_is_named(recorded):
     """An exception whose `str` raises passes unchanged; its type is kept."""
     with pytest.raises(SpeechlessError), scorespan.scoring_span(REQUEST):
         raise SpeechlessError
-    assert recorded.record().extras["error"]["type"] == "SpeechlessError"
+    assert recorded.record().extras["error"]["type"].endswith(".SpeechlessError")
 
 
 def test_a_scoring_without_an_answer_says_so(recorded):

@@ -19,6 +19,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
 from scorespan import attributes, producer, provider
+from scorespan.failure import Failure
 from scorespan.telemetry import RepeatedLog, said
 
 _NAME = "scoring"
@@ -92,13 +93,10 @@ class Scoring:
             return
         if self._stopped is None:
             self._stopped = time.perf_counter_ns()
-        kind, message = type(error).__name__, said(error)
-        try:
-            self._span.record_exception(error)
-        except Exception:  # noqa: BLE001 - an exception whose str() raises
-            known = {"exception.type": kind, "exception.message": message}
-            self._span.add_event("exception", known)
-        self._span.set_status(Status(StatusCode.ERROR, f"{kind}: {message}"))
+        failure = Failure.of(error)
+        self._span.add_event("exception", failure.attributes())
+        status = Status(StatusCode.ERROR, f"{type(error).__name__}: {failure.message}")
+        self._span.set_status(status)
 
     def end(self) -> None:
         """End the scoring; the record is in the spool when this returns. Idempotent."""

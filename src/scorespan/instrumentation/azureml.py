@@ -11,12 +11,12 @@ import functools
 import logging
 import os
 import time
-import traceback
 from pathlib import PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from scorespan import attributes
+from scorespan.failure import Failure
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
 
@@ -95,5 +95,6 @@ def _raised(exchange: Exchange, error: BaseException, elapsed_ns: int) -> None:
     exchange.fail(getattr(error, "user_ex", error))
     if error.__context__ is not None and not hasattr(error, "user_ex"):
         # The server's own error says what, and the one before it where: which line ran too long.
-        told = traceback.format_exception(error.__context__)
-        exchange.set(attributes.STACKTRACE, "".join(told))
+        told = Failure.of(error.__context__).stacktrace
+        if told is not None:
+            exchange.set(attributes.STACKTRACE, told)

@@ -9,7 +9,6 @@ made by the time it answered. Whether any of them is sampled does not matter.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -21,12 +20,12 @@ from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from scorespan import attributes, producer, provider
+from scorespan.failure import Failure, beginning
 from scorespan.instrumentation import gate
 from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
 from scorespan.instrumentation.guard import failed, guarded, swallowed
 from scorespan.instrumentation.printed import Printed
 from scorespan.settings import Settings
-from scorespan.telemetry import said
 
 NAME = "scoring"
 REQUEST_IDS = (
@@ -96,7 +95,7 @@ class Exchange:
         self.status: int | None = None
         self._chunks = 0
         self._first_byte = 0
-        self._failure: tuple[str, str, str | None] | None = None
+        self._failure: Failure | None = None
         self._parent: Context | None = None
         self._values: dict[str, Any] = {}
         self._notes: list[str] = []
@@ -197,22 +196,11 @@ class Exchange:
             error: what it failed with.
             secret: a text that is not kept where it stands in them.
         """
-        kind = type(error)
-        name = kind.__qualname__
-        if kind.__module__ != "builtins":
-            name = f"{kind.__module__}.{name}"
-        text = said(error)
-        if secret:
-            text = text.replace(secret, "***")
-        self._failure = name, text, None
-        stack = "".join(traceback.format_exception(kind, error, error.__traceback__))
-        if secret:
-            stack = stack.replace(secret, "***")
-        self._failure = name, text, stack
+        self._failure = Failure.of(error, secret=secret)
 
     def fail_as(self, kind: str, text: str) -> None:
         """The scoring failed, and no exception says how."""
-        self._failure = kind, text, None
+        self._failure = Failure(kind, beginning(text), None)
 
     def stop(self, elapsed_ns: int | None = None) -> None:
         """The response time ends here, or is this. One that was given stays."""
@@ -267,12 +255,8 @@ class Exchange:
         span.set_attributes(values)
         failure = self._failure
         if failure is not None:
-            kind, text, stacktrace = failure
-            known = {"exception.type": kind, "exception.message": text}
-            if stacktrace is not None:
-                known["exception.stacktrace"] = stacktrace
-            span.add_event("exception", known)
-            span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"))
+            span.add_event("exception", failure.attributes())
+            span.set_status(Status(StatusCode.ERROR, f"{failure.kind}: {failure.message}"))
         span.end(start + elapsed)
         if logger is not None:
             self._printed.emit(logger, span.get_span_context())
@@ -289,7 +273,7 @@ class Exchange:
         """Everything that the span says, by the names of `attributes`."""
         status = self.status
         if status is not None and status >= 400 and self._failure is None:
-            self._failure = f"HTTP {status}", _reason(status), None
+            self._failure = Failure(f"HTTP {status}", _reason(status), None)
         values: dict[str, Any] = {attributes.HOOK: self.hook}
         notes = self._notes
         self._put(self.request, REQUEST, values)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry import _logs as logs
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext
 
+from scorespan.failure import Failure
 from scorespan.instrumentation.printed import Line
-from scorespan.telemetry import said
 
 
 def emit(logger: logs.Logger, lines: Iterable[Line], span: SpanContext) -> None:
@@ -43,7 +42,7 @@ def emit(logger: logs.Logger, lines: Iterable[Line], span: SpanContext) -> None:
             else logs.SeverityNumber.ERROR,
             severity_text="INFO" if error is None else "ERROR",
             body=_body(line),
-            attributes=None if error is None else _exception(error),
+            attributes=None if error is None else Failure.of(error).attributes(),
         )
 
 
@@ -57,16 +56,6 @@ def _body(line: Line) -> Any:
         except (ValueError, RecursionError):
             return value
     return value
-
-
-def _exception(error: BaseException) -> Mapping[str, str]:
-    kind = type(error)
-    place = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return {
-        "exception.type": place + kind.__qualname__,
-        "exception.message": said(error),
-        "exception.stacktrace": "".join(traceback.format_exception(error)),
-    }
 
 
 def _emit(logger: logs.Logger, span: SpanContext, **values: Any) -> None:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from scorespan import attributes
+from scorespan.failure import MOST
 from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
@@ -178,7 +179,7 @@ def _answer(exchange: Exchange, answer: Any, context: Any, index: int) -> None:
 def _fail(exchange: Exchange, error: Swallowed) -> None:
     exchange.fail_as(error.kind, error.message)
     if error.stacktrace is not None:
-        exchange.set(attributes.STACKTRACE, error.stacktrace)
+        exchange.set(attributes.STACKTRACE, error.stacktrace[-MOST:])
 
 
 def read_error(answer: Any) -> Swallowed | None:
