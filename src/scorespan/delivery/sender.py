@@ -121,7 +121,8 @@ class Sender:
             if self._mart_kind() == "openscale":
                 ready = self._lists.without_openscale(ready)
         if ready:
-            self._see({Place(one.record.binding_id, one.record.subscription_id) for one in ready})
+            places = {(one.record.binding_id, one.record.subscription_id) for one in ready}
+            self._see(map(Place._make, places))
             self._fresh.append(RecordList(ready))
         while self._fresh or self._aside.left == 0:
             self._wait(self._route.left)
