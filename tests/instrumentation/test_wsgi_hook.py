@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import gc
 import io
 import os
 import sys
+import time
 
 import pytest
 
 from instrumentation.calls import FileWrapper, ask_wsgi, environ
 from scorespan import attributes
-from scorespan.instrumentation import gate, wsgi
+from scorespan.instrumentation import gate, guard, wsgi
 from scorespan.instrumentation.exchange import running
 from scorespan.record import STATUS_ERROR
 
@@ -229,6 +231,7 @@ def test_an_answer_that_fails_in_its_middle_is_a_failed_scoring(recorded):
     assert (answer.parts, answer.error) == ([b"half"], "ValueError('bad')")
     error = recorded.record().extras["error"]
     assert (error["type"], error["response"]) == ("ValueError", "half")
+    assert attributes.NOTES not in only(recorded)
 
 
 def test_a_client_that_is_gone_leaves_a_note(recorded):
@@ -237,6 +240,7 @@ def test_a_client_that_is_gone_leaves_a_note(recorded):
     found = only(recorded)
     assert found[attributes.RESPONSE] == "half"
     assert found[attributes.NOTES] == ("response: the client was gone after 4 bytes",)
+    assert found[attributes.DIALECT] == "text"
     assert recorded.record().response
 
 
@@ -253,10 +257,57 @@ def test_a_server_need_not_ask_past_the_announced_length(recorded):
     assert attributes.NOTES not in only(recorded)
 
 
+def test_a_server_need_not_ask_for_what_is_never_there(recorded):
+    """An answer without content has no part."""
+    ask_wsgi(hooked(answering([], status="204 No Content")), environ(body=REQUEST), parts=0)
+    assert recorded.spans()[0].status.is_ok
+
+
 def test_a_redirect_is_no_scoring(recorded):
     """The client comes again, to where it was sent."""
+    before = len(gate.answering)
     ask_wsgi(hooked(answering([b""], status="307 Temporary Redirect")), environ(body=REQUEST))
     assert not recorded.spans()
+    assert len(gate.answering) == before
+
+
+def test_the_time_is_over_with_the_last_part(recorded):
+    """Not when the server closes the answer, however late."""
+    began = time.perf_counter_ns()
+    answer = hooked(answering([RESPONSE]))(environ(body=REQUEST), lambda *_: None)
+    assert list(answer) == [RESPONSE]
+    elapsed = time.perf_counter_ns() - began
+    while time.perf_counter_ns() - began <= 2 * elapsed:
+        """It is as long again until the end."""
+    answer.close()
+    (span,) = recorded.spans()
+    assert span.end_time - span.start_time <= elapsed
+
+
+def test_an_application_that_runs_elsewhere_within_another_makes_no_second_record(recorded):
+    """The environ tells it where no context does, as in a pool of threads."""
+
+    def outer(asked, start_response):
+        return contextvars.Context().run(hooked(answering([RESPONSE])), asked, start_response)
+
+    ask_wsgi(hooked(outer), environ(body=REQUEST))
+    assert recorded.record().response == RESPONSE
+
+
+def test_an_answer_that_cannot_be_looked_at_goes_out(recorded):
+    """As it is: its record has what was seen until then."""
+
+    class Odd:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+        def __iter__(self):
+            return iter([RESPONSE])
+
+    odd = Odd()
+    assert hooked(answering(odd))(environ(body=REQUEST), lambda *_: None) is odd
+    assert only(recorded)[attributes.REQUEST] == REQUEST.decode()
+    assert guard.counted == {"wsgi": 1}
 
 
 def test_close_is_passed_on_once_and_the_record_made_before(recorded):
@@ -313,6 +364,7 @@ def test_a_file_goes_to_the_server_as_it_is(recorded):
     found = only(recorded)
     assert "response: a file that the server sent, not captured" in found[attributes.NOTES]
     assert found[attributes.RESPONSE_SIZE] == len(RESPONSE)
+    assert found[attributes.DIALECT] == "text"
     assert recorded.record()
 
 
@@ -391,16 +443,16 @@ def test_no_credential_is_on_the_record(recorded):
 
 def test_the_end_of_the_process_waits_for_a_call_until_it_is_over(recorded):
     """Its record is made before."""
-    seen = []
+    exchanges = []
 
     def application(_environ, start_response):
-        seen.append(running.get() in gate.answering)
+        exchanges.append(running.get())
+        assert exchanges[0] in gate.answering
         start_response("200 OK", [])
         return [RESPONSE]
 
-    ask_wsgi(hooked(application), environ())
-    assert seen == [True]
-    assert not gate.answering
+    assert not ask_wsgi(hooked(application), environ()).error
+    assert exchanges[0] not in gate.answering
 
 
 def test_a_child_that_is_forked_in_a_call_records_nothing_of_it(recorded):
