@@ -192,7 +192,9 @@ class Settings:
         kind.names, None, "columns of requests that name none, with commas between"
     )
     prediction_fields: tuple[str, ...] | None = _setting(
-        kind.names, None, "columns of responses that name none, with commas between"
+        kind.names,
+        None,
+        "columns of responses that name none, those to keep of others, with commas between",
     )
     ca_file: Path | None = _setting(
         kind.path, None, "certificates to trust instead of the system's"

@@ -140,8 +140,10 @@ def test_one_list_of_values_under_any_name_has_the_names_of_the_settings():
 def test_prediction_fields_that_an_answer_has_not_are_named():
     """A column of nothing but nulls would hide a wrong setting."""
     error = refused(None, native([{"a": 1}], [{"label": "x"}], fields=("p", "q")))
-    assert error.code == "no_prediction_fields"
-    assert error.reason == "response: none of the names in scoring.prediction.fields, but: label"
+    assert error.code == "wrong_prediction_fields"
+    assert error.reason == (
+        "response: scoring.prediction.fields: no row has p, q; some are needed of: label"
+    )
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,6 @@ def test_feature_names_are_the_columns_of_one_tensor():
             table(["p", "q"], [0, 1], [2, 3]),
         ),
         (outputs(tensor("out", [2, 2], [0, 1, 2, 3])), ("p",), table(["p"], [[0, 1]], [[2, 3]])),
-        (outputs(tensor("out", [2], [0, 1])), ("p", "q"), table(["p"], [0], [1])),
-        (outputs(tensor("q", [2], [0, 1])), ("p", "q"), table(["p", "q"], [None, 0], [None, 1])),
         (
             outputs(tensor("out", [2, 1, 2], [0, 1, 2, 3])),
             None,

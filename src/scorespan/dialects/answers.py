@@ -42,6 +42,9 @@ def table_of(value: Any, native: Native, rows: int) -> Table:
     """
     response = native.response
     name, beside = _around(value, rows) if isinstance(value, dict) else None, ""
+    fields = native.prediction_fields or ()
+    if len(fields) > 1 and name in fields and value.keys() >= set(fields):
+        name = None  # more of it is wanted than what it is around
     if name is not None:
         beside = ", ".join(other for other in value if other != name)
         value = value[name]
@@ -64,6 +67,19 @@ def is_batch(value: Any, rows: int) -> bool:
     if isinstance(held, dict):
         return is_columns(held, rows)
     return isinstance(held, list) and len(held) == rows
+
+
+def names_one_row(native: Native) -> bool:
+    """Whether the prediction fields are as many as the single values of an answer: one row's."""
+    assert native.response is not None  # noqa: S101 - for the type checker; dialects ask before
+    value, fields = native.response.value, native.prediction_fields or ()
+    name = _around(value, len(fields)) if isinstance(value, dict) else None
+    held = value if name is None else value[name]
+    return (
+        isinstance(held, list)
+        and len(held) == len(fields) > 1
+        and not any(isinstance(item, (list, dict)) for item in held)
+    )
 
 
 def _around(members: dict[str, Any], rows: int) -> str | None:

@@ -23,6 +23,7 @@ from scorespan.dialects.table import (
     numbers_from_text,
     object_rows,
     paired,
+    picked,
 )
 from scorespan.errors import ConversionError
 
@@ -56,7 +57,7 @@ def read(native: Native) -> DialectBodies | ConversionError:
     results = answered.get("Results") if isinstance(answered, dict) else None
     if isinstance(results, dict) and any(_is_table(rows) for rows in results.values()):
         scored, more = _of_port(results, "response.Results", native.prediction_fields)
-        response = _with_array(_without(scored, request))
+        response = _answer(scored, request, native.prediction_fields)
         return paired(NAME, native, request, response, (*notes, *more))
     if results is None:
         return paired(NAME, native, request, answer(native, len(request.rows)), notes)
@@ -134,6 +135,19 @@ def _texts(rows: Any, fields: Sequence[str]) -> set[str]:
 def _all_text(table: Table) -> bool:
     """Whether every value is text, as engines send it that know no other type."""
     return all(isinstance(cell, str) or cell is None for row in table.rows for cell in row)
+
+
+def _answer(scored: Table, request: Table, fields: Sequence[str] | None) -> Table:
+    """The columns of an answer: those that the settings name, else what the request has not."""
+    if fields is None:
+        return _with_array(_without(scored, request))
+    whole = scored if set(fields).issubset(scored.fields) else _with_array(scored)
+    answer = picked(whole, fields)
+    known = set(request.fields)
+    return answer._replace(
+        labels=whole.labels if _PROBABILITIES in fields else None,
+        left_out=[field for field in answer.left_out if field not in known],
+    )
 
 
 def _without(scored: Table, request: Table) -> Table:

@@ -22,8 +22,8 @@ from scorespan.dialects.table import (
     PREDICTION,
     SCORING_INPUT,
     encoded,
-    fields_values_text,
     named_rows,
+    wrong_fields,
 )
 from scorespan.errors import ConversionError
 
@@ -72,6 +72,7 @@ def read(native: Native) -> DialectBodies | ConversionError:
         return rows
     if native.response is None:
         return DialectBodies(request, None, rows, native.notes)
+    notes: tuple[str, ...] = ()
     document = native.response.value
     tables = isinstance(document, dict) and (
         "fields" in document
@@ -81,13 +82,14 @@ def read(native: Native) -> DialectBodies | ConversionError:
     if tables:
         response = _inner(native.response, native.prediction_fields)
     else:
-        response = fields_values_text(*answer(native, rows))
+        table = answer(native, rows)
+        response, notes = table.text, table.notes
     answers = _rows(response, "response")
     if isinstance(answers, ConversionError):
         return answers
     if answers != rows:
         return _uneven(answers, rows)
-    return DialectBodies(request, response, rows, native.notes)
+    return DialectBodies(request, response, rows, native.notes + notes)
 
 
 def _uneven(answers: int, rows: int) -> ConversionError:
@@ -142,6 +144,7 @@ def _with_fields(element: dict[str, Any], side: str, names: Sequence[str] | None
 
     Raises:
         ConversionError: `row_width_mismatch`; rows of several scalars are not of that width.
+            `wrong_prediction_fields`; likewise of a response.
     """
     values = element["values"]
     if "fields" in element or not isinstance(values, list):
@@ -152,6 +155,10 @@ def _with_fields(element: dict[str, Any], side: str, names: Sequence[str] | None
     if side == "request" and len(names or ()) > 1 and values and all(map(_is_row, values)):
         named_rows(values, names, f"{side}.values")
     fields = [SCORING_INPUT if side == "request" else PREDICTION]
+    if side == "response" and names is not None:
+        if len(names) > 1:
+            raise wrong_fields(f"{len(names)} names for rows of another width without names")
+        fields = list(names)
     single = all(isinstance(row, list) and len(row) == 1 for row in values)
     return {
         **element,

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from scorespan.dialects.answers import answer, is_batch
+from scorespan.dialects.answers import answer, is_batch, names_one_row
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.instances import left_out
 from scorespan.dialects.native import Native
@@ -50,16 +50,22 @@ def read(native: Native) -> DialectBodies | ConversionError:
         rows = document if isinstance(document, list) else [document]
         return read_rows(NAME, rows, native, "request")
     failed = native.response is None
+    wrong: list[ConversionError] = []
     for rows, where, notes in _within(document, native):
         try:
             request = rows_table(rows, native, where)
         except ConversionError:
-            if len(native.feature_names or ()) > 1 and (failed or _answer(native, len(rows))):
+            if len(native.feature_names or ()) > 1 and (
+                failed or _answer(native, len(rows), wrong)
+            ):
                 raise
             continue  # lists of any length: sequences, images
-        response = None if failed else _answer(native, len(request.rows))
+        response = None if failed else _answer(native, len(request.rows), wrong)
         if failed or response is not None:
             return paired(NAME, native, request, response, notes)
+    # Rows were found then, and only the names did not fit, unless they are one row's.
+    if wrong and not names_one_row(native):
+        return wrong[0]
     return read_rows(NAME, [document], native, "request")
 
 
@@ -113,11 +119,16 @@ def _is_batch(native: Native, rows: int) -> bool:
     return native.response is None or is_batch(native.response.value, rows)
 
 
-def _answer(native: Native, rows: int) -> Table | None:
-    """The answers to so many rows; None where they are not that many."""
+def _answer(native: Native, rows: int, wrong: list[ConversionError]) -> Table | None:
+    """The answers to so many rows; None where they are not that many.
+
+    Where only the prediction fields do not fit them, the reason is put with what is `wrong`.
+    """
     try:
         return answer(native, rows)
-    except ConversionError:
+    except ConversionError as error:
+        if error.code == "wrong_prediction_fields":
+            wrong.append(error)
         return None
 
 
@@ -144,7 +155,7 @@ def read_rows(
     try:
         response = answer(native, len(request.rows))
     except ConversionError as error:
-        if error.code != "row_count_mismatch" or not single:
+        if error.code not in {"row_count_mismatch", "wrong_prediction_fields"} or not single:
             return error
         request = rows_table([rows], native, where)
         response = answer(native, 1)

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.native import Native, NativeBody
-from scorespan.dialects.table import Table, named_rows, paired, picked
+from scorespan.dialects.table import Table, answer_table, named_rows, paired, picked
 from scorespan.errors import ConversionError
 
 NAME = "open_inference"
@@ -72,11 +72,11 @@ def _answer(body: NativeBody, fields: tuple[str, ...] | None) -> Table:
     if fields is not None and len(outputs) == 1 and output.name not in fields:
         if output.width == len(fields):
             return Table(fields, output.rows)
-        return Table(fields[:1], [[_cell(row)] for row in output.rows])
+        return answer_table([_cell(row) for row in output.rows], fields, len(output.rows))
     table = _side_by_side([_folded(output) for output in outputs], outputs)
     if fields is None:
         return table
-    return picked((dict(zip(table.fields, row, strict=True)) for row in table.rows), fields)
+    return picked(table, fields)
 
 
 def _tensors(body: NativeBody, name: str) -> list[_Tensor]:

@@ -37,11 +37,26 @@ class Table(NamedTuple):
     """Columns and rows of one body; every row as wide as the fields.
 
     `labels` are the names of the classes whose probabilities stand in an array, in its order.
+    `left_out` are columns of the body that the prediction fields do not name.
     """
 
     fields: Sequence[str]
     rows: Sequence[Sequence[Any]]
     labels: Sequence[str] | None = None
+    left_out: Sequence[str] = ()
+
+    @property
+    def text(self) -> bytes:
+        """The fields/values text; raises as `encoded`."""
+        return fields_values_text(self.fields, self.rows, self.labels)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of what was left out."""
+        if not self.left_out:
+            return ()
+        names = ", ".join(self.left_out)
+        return (f"response: left out, not in scoring.prediction.fields: {_cut(names)}",)
 
 
 def fields_values_text(
@@ -99,10 +114,10 @@ def paired(
             f"response: {len(response.rows)} rows for {count} rows of the request",
         )
     return DialectBodies(
-        fields_values_text(*request),
-        None if response is None else fields_values_text(*response),
+        request.text,
+        None if response is None else response.text,
         count,
-        (*native.notes, *notes),
+        (*native.notes, *notes, *(response.notes if response is not None else ())),
         dialect=dialect,
     )
 
@@ -167,11 +182,13 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
 
     Args:
         value: what stands there.
-        fields: `Native.prediction_fields`: these, in this order, and no others.
+        fields: `Native.prediction_fields`: these, in this order, and no others. They pick the
+            columns of an answer that names its own, and name those of one that does not.
         rows: how many rows the request has.
 
     Raises:
-        ConversionError: `no_prediction_fields`; the answer has names, and none of these.
+        ConversionError: `wrong_prediction_fields`; the answer has names, and not all of these, or
+            has none, and another number of values than these.
     """
     if isinstance(value, dict) and is_columns(value, rows):
         columns = [item if isinstance(item, list) else [item] * rows for item in value.values()]
@@ -180,31 +197,53 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     if rows == 1 and len(answers) != 1:
         answers = [value]
     if answers and all(isinstance(item, dict) for item in answers):
-        if fields is None:
-            return object_rows(answers)
-        return picked(answers, fields)
+        table = object_rows(answers)
+        return table if fields is None else picked(table, fields)
     if fields is None:
         return Table([PREDICTION], [[item] for item in answers])
     if all(isinstance(item, list) and len(item) == len(fields) for item in answers):
         return Table(fields, answers)
-    # One field holds whatever a row has; more could only be filled by as many values.
-    return Table(fields[:1] or [PREDICTION], [[item] for item in answers])
+    if len(fields) == 1:  # it holds whatever a row has
+        return Table(fields, [[item] for item in answers])
+    sizes = {len(item) if isinstance(item, list) else 1 for item in answers}
+    raise wrong_fields(
+        f"{len(fields)} names ({_cut(', '.join(fields))}) for rows of "
+        f"{' or '.join(map(str, sorted(sizes)))} values without names; "
+        "one name is needed, or as many as every row has values"
+    )
 
 
-def picked(rows: Iterable[dict[str, Any]], fields: Sequence[str]) -> Table:
-    """These members of rows; absent ones are null.
+def picked(table: Table, fields: Sequence[str]) -> Table:
+    """These columns of an answer, in this order; the others are left out.
 
     Raises:
-        ConversionError: `no_prediction_fields`; no row has any of them.
+        ConversionError: `wrong_prediction_fields`; a column is not there.
     """
-    rows = list(rows)
-    if rows and all(row.keys().isdisjoint(fields) for row in rows):
-        found = ", ".join(rows[0])[:_SHOWN]
-        raise ConversionError(
-            "no_prediction_fields",
-            f"response: none of the names in scoring.prediction.fields, but: {found}",
+    places = {table.fields[place]: place for place in reversed(range(len(table.fields)))}
+    missing = [field for field in fields if field not in places]
+    if missing:
+        raise wrong_fields(
+            f"no row has {_cut(', '.join(missing))}; some are needed of: "
+            f"{_cut(', '.join(table.fields))}"
         )
-    return Table(fields, [[row.get(field) for field in fields] for row in rows])
+    chosen = [places[field] for field in fields]
+    others = [field for place, field in enumerate(table.fields) if place not in chosen]
+    return table._replace(
+        fields=fields,
+        rows=[[row[place] for place in chosen] for row in table.rows],
+        left_out=others,
+    )
+
+
+def wrong_fields(reason: str) -> ConversionError:
+    """Prediction fields that do not fit an answer: a setting to be mended."""
+    return ConversionError(
+        "wrong_prediction_fields", f"response: scoring.prediction.fields: {reason}"
+    )
+
+
+def _cut(names: str) -> str:
+    return names if len(names) <= _SHOWN else f"{names[:_SHOWN]} ..."
 
 
 def is_columns(members: dict[str, Any], rows: int) -> bool:
