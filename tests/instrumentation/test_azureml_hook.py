@@ -23,6 +23,9 @@ class UserScriptError(Exception):
         self.user_ex = error
 
 
+REQUEST = SimpleNamespace(headers={"azureml-model-deployment": "blue"})
+
+
 class UserScript:
     """The part of the server's class that is instrumented."""
 
@@ -59,7 +62,7 @@ def score(module, recorded):
         exchange.request.add(b"[1]")
         token = running.set(exchange)
         try:
-            result = module.UserScript(run).invoke_run("request", timeout_ms=500)
+            result = module.UserScript(run).invoke_run(REQUEST, timeout_ms=500)
         except (RuntimeError, UserScriptError) as error:
             result = error
         finally:
@@ -96,11 +99,12 @@ def test_the_model_is_named_by_the_end_of_its_folder(folder, expected):
 def test_the_exchange_is_taken_over(score):
     """Hook, model, the server's request id, and the time of the script's function."""
     result, span = score(lambda request: [request])
-    assert result.output == ["request"]
+    assert result.output == [REQUEST]
     found = span.attributes
     assert found[attributes.HOOK] == "azureml"
     assert (found[attributes.MODEL_NAME], found[attributes.MODEL_VERSION]) == ("credit", "7")
     assert found[attributes.REQUEST_ID] == "made"
+    assert found[attributes.DEPLOYMENT_ID] == "blue"
     assert span.end_time - span.start_time == 250_000_000
 
 

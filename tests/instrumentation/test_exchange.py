@@ -118,10 +118,29 @@ def test_the_first_id_of_the_call_counts(recorded):
     assert only(recorded)[attributes.REQUEST_ID] == "x-request-id"
 
 
-def test_the_deployment_of_the_header_is_the_records(recorded):
-    """Azure ML's callers choose it so."""
+def test_no_caller_of_any_service_chooses_the_deployment(recorded):
+    """The header is Azure ML's; elsewhere whoever asks may have sent it."""
     answer(begun({"azureml-model-deployment": "blue"}))
-    assert recorded.record().deployment_id == "blue"
+    assert recorded.record().deployment_id == "generic_deployment"
+
+
+def test_an_id_of_the_call_is_bounded_and_of_one_line(recorded):
+    """Whoever asks has sent it."""
+    answer(begun({"x-request-id": "a\r\n\x1b[2J\x85" + "b" * 1_000_000}))
+    found = only(recorded)[attributes.REQUEST_ID]
+    assert found == "a[2J" + "b" * (len(found) - 4)
+    assert len(found) <= 256
+
+
+@pytest.mark.parametrize(("parent", "state"), [(" " * 1_000_000, ""), ("", "a=b," * 250_000)])
+def test_endless_trace_headers_are_left_out(recorded, caplog, parent, state):
+    """And OpenTelemetry has nothing to say of them for each request."""
+    header = f"00-{TRACE}-{SPAN}-01"
+    answer(begun({"traceparent": header + parent, "tracestate": state}))
+    (span,) = recorded.spans()
+    assert (span.parent is None) is bool(parent)
+    assert not span.context.trace_state
+    assert not caplog.records
 
 
 def test_an_attribute_that_is_set_wins(recorded):
@@ -132,8 +151,11 @@ def test_an_attribute_that_is_set_wins(recorded):
     assert only(recorded)[attributes.REQUEST_ID] == "b"
 
 
-@pytest.mark.parametrize("status", [400, 422, 503, 599])
-def test_an_answer_from_400_on_is_a_failed_scoring(recorded, status):
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(400, "Bad Request"), (422, "Unprocessable"), (503, "Service Unavailable"), (599, "")],
+)
+def test_an_answer_from_400_on_is_a_failed_scoring(recorded, status, message):
     """The answer is kept beside the error."""
     exchange = begun()
     exchange.answered(status)
@@ -143,6 +165,7 @@ def test_an_answer_from_400_on_is_a_failed_scoring(recorded, status):
     record = recorded.record()
     assert record.extras["status"] == STATUS_ERROR
     assert record.extras["error"]["type"] == f"HTTP {status}"
+    assert record.extras["error"]["message"].startswith(message)
     assert record.extras["error"]["response"] == "no"
     assert span.attributes[attributes.HTTP_STATUS] == status
 
@@ -291,6 +314,36 @@ def test_an_interrupt_goes_on_where_no_record_can_be_made():
     with pytest.raises(SystemExit):
         answer(exchange)
     assert guard.counted == {"exchange": 1}
+
+
+def test_the_time_to_the_first_byte_is_that_of_the_first_part(recorded):
+    """In milliseconds, whatever comes later."""
+    began = time.perf_counter_ns()
+    exchange = begun()
+    while time.perf_counter_ns() - began < 3_000_000:
+        """The service computes."""
+    exchange.sent(b"a")
+    elapsed = time.perf_counter_ns() - began
+    while time.perf_counter_ns() - began < elapsed + 3_000_000:
+        """It computes the next part."""
+    exchange.sent(b"b")
+    exchange.end()
+    assert 2 <= only(recorded)[attributes.FIRST_BYTE_TIME] <= elapsed // 1_000_000 + 1
+
+
+def test_an_answer_that_cannot_be_kept_is_a_dead_letter(recorded):
+    """As for a request."""
+    exchange = begun()
+    exchange.sent("no bytes")
+    exchange.end()
+    assert "scoring.response: TypeError in capture" in str(recorded.error())
+
+
+def test_a_dropped_exchange_holds_no_body():
+    """Its context may outlive it, too."""
+    exchange = begun()
+    exchange.drop()
+    assert exchange.request.kept == b""
 
 
 def test_an_ended_exchange_holds_no_body(recorded):

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from scorespan import attributes
 from scorespan.failure import Failure
-from scorespan.instrumentation.exchange import Exchange, running
+from scorespan.instrumentation.exchange import DEPLOYMENT, Exchange, running
 from scorespan.instrumentation.guard import guarded
+from scorespan.instrumentation.headers import plain
 
 HOOK = "azureml"
 _MODELS = "azureml-models"
@@ -45,7 +46,7 @@ def instrument(module: ModuleType) -> None:
         exchange = running.get()
         if exchange is None:
             return original(self, request, timeout_ms=timeout_ms)
-        _began(exchange, model, module)
+        _began(exchange, model, module, request)
         started = time.perf_counter_ns()
         try:
             result = original(self, request, timeout_ms=timeout_ms)
@@ -72,15 +73,16 @@ def model_of(folder: str) -> Model | None:
 
 
 @guarded(HOOK)
-def _began(exchange: Exchange, model: Model | None, module: ModuleType) -> None:
+def _began(exchange: Exchange, model: Model | None, module: ModuleType, request: Any) -> None:
     exchange.hook = HOOK
     if model is not None:
         exchange.set(attributes.MODEL_NAME, model.name)
         exchange.set(attributes.MODEL_VERSION, model.version)
     # The caller's, else the one that the server has made.
-    request_id = getattr(module.flask.g, "request_id", None)
-    if request_id:
+    if request_id := plain(getattr(module.flask.g, "request_id", None)):
         exchange.set(attributes.REQUEST_ID, request_id)
+    if deployment := plain(request.headers.get(DEPLOYMENT)):
+        exchange.set(attributes.DEPLOYMENT_ID, deployment)
 
 
 @guarded(HOOK)

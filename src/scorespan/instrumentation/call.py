@@ -23,6 +23,7 @@ from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.client import calling
 from scorespan.instrumentation.exchange import DEPLOYMENT, REQUEST_IDS, Exchange, running
 from scorespan.instrumentation.guard import failed, guarded
+from scorespan.instrumentation.headers import plain
 from scorespan.settings import Settings
 
 _GUARDED = "client"
@@ -129,17 +130,17 @@ class Call:
         if headers is None:
             return
         response = exchange.response
-        response.content_type = headers.get("content-type")
-        response.encoding = headers.get("content-encoding")
+        response.content_type = plain(headers.get("content-type"))
+        response.encoding = plain(headers.get("content-encoding"))
         length = str(headers.get("content-length") or "")
         if length.isascii() and length.isdigit() and len(length) < 19:
             response.expected = int(length)
         if not self.is_named:
             for name in REQUEST_IDS:
-                if told := headers.get(name):
+                if told := plain(headers.get(name)):
                     exchange.set(attributes.REQUEST_ID, told)
                     break
-        if DEPLOYMENT not in self._named and (told := headers.get(DEPLOYMENT)):
+        if DEPLOYMENT not in self._named and (told := plain(headers.get(DEPLOYMENT))):
             exchange.set(attributes.DEPLOYMENT_ID, told)
 
     @guarded(_GUARDED)
@@ -227,8 +228,10 @@ def scoring(hook: str, settings: Settings, url: str, headers: Any) -> Call | Non
         return None
     known = {_text(name).lower(): _text(value) for name, value in headers.items()}
     exchange = Exchange(hook, settings, known)
-    exchange.request.content_type = known.get("content-type")
-    exchange.request.encoding = known.get("content-encoding")
+    exchange.request.content_type = plain(known.get("content-type"))
+    exchange.request.encoding = plain(known.get("content-encoding"))
+    if deployment := plain(known.get(DEPLOYMENT)):
+        exchange.set(attributes.DEPLOYMENT_ID, deployment)
     call = Call(None, exchange, url.partition("?")[2].partition("#")[0])
     call.keep_named(known)
     return call

@@ -24,6 +24,7 @@ from scorespan.failure import Failure, beginning
 from scorespan.instrumentation import gate
 from scorespan.instrumentation.body import REQUEST, RESPONSE, KeptBody, Names
 from scorespan.instrumentation.guard import failed, guarded, swallowed
+from scorespan.instrumentation.headers import plain
 from scorespan.instrumentation.printed import Printed
 from scorespan.settings import Settings
 
@@ -37,11 +38,11 @@ REQUEST_IDS = (
 )
 """Headers with an id of the call; the first that is there counts."""
 DEPLOYMENT = "azureml-model-deployment"
+"""Says which deployment, where a request is known to be for Azure ML; else anybody may send it."""
 PARENT, STATE = "traceparent", "tracestate"
 HEADERS = (
     PARENT,
     STATE,
-    DEPLOYMENT,
     "content-type",
     "content-encoding",
     "content-length",
@@ -49,6 +50,7 @@ HEADERS = (
     *REQUEST_IDS,
 )
 """Headers of a request that are looked at."""
+_LONGEST_PARENT, _LONGEST_STATE = 512, 8192  # OpenTelemetry logs each that is longer
 _GUARDED = "exchange"
 _NO_PARENT = Context()
 _propagator = TraceContextTextMapPropagator()
@@ -107,14 +109,13 @@ class Exchange:
     @guarded(_GUARDED)
     def _read(self, headers: Mapping[str, str]) -> None:
         self._look_for_parent()
-        if self._parent is None and (parent := headers.get(PARENT)):
-            carrier = {PARENT: parent, STATE: headers.get(STATE) or ""}
+        parent, state = headers.get(PARENT), headers.get(STATE) or ""
+        if self._parent is None and parent and len(parent) <= _LONGEST_PARENT:
+            carrier = {PARENT: parent, STATE: state if len(state) <= _LONGEST_STATE else ""}
             context = _propagator.extract(carrier, _NO_PARENT)
             if trace.get_current_span(context).get_span_context().is_valid:
                 self._parent = context
         self.name_call(headers)
-        if deployment := headers.get(DEPLOYMENT):
-            self._values[attributes.DEPLOYMENT_ID] = deployment
 
     def _look_for_parent(self) -> None:
         span = trace.get_current_span()
@@ -135,7 +136,7 @@ class Exchange:
         """Take the id of the call from its headers, unless it has one already."""
         if attributes.REQUEST_ID not in self._values:
             for name in REQUEST_IDS:
-                if given := headers.get(name):
+                if given := plain(headers.get(name)):
                     self._values[attributes.REQUEST_ID] = given
                     return
 

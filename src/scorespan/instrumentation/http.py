@@ -8,6 +8,7 @@ from scorespan import attributes
 from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.body import KeptBody
 from scorespan.instrumentation.exchange import Exchange, running
+from scorespan.instrumentation.headers import plain
 from scorespan.instrumentation.paths import scoring_path
 
 MARK = "scorespan.exchange"
@@ -48,8 +49,8 @@ def begin(
     if found.version:
         exchange.set(attributes.MODEL_VERSION, found.version)
     request = exchange.request
-    request.content_type = headers.get("content-type")
-    request.encoding = headers.get("content-encoding")
+    request.content_type = plain(headers.get("content-type"))
+    request.encoding = plain(headers.get("content-encoding"))
     request.expected = _length(headers.get("content-length"))
     gate.enter(exchange)
     return exchange
@@ -58,8 +59,8 @@ def begin(
 def describe(exchange: Exchange, headers: Mapping[str, str]) -> None:
     """Note what the answer's headers say of it; names in lower case."""
     body = exchange.response
-    body.content_type = headers.get("content-type")
-    body.encoding = headers.get("content-encoding")
+    body.content_type = plain(headers.get("content-type"))
+    body.encoding = plain(headers.get("content-encoding"))
     body.expected = _length(headers.get("content-length"))
     exchange.name_call(headers)  # a server gives a call an id where its client gave none
 

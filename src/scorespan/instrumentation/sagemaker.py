@@ -20,10 +20,12 @@ from scorespan.failure import MOST
 from scorespan.instrumentation import gate, switch
 from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
+from scorespan.instrumentation.headers import plain
 from scorespan.settings import Settings
 
 NAME = "sagemaker"
 _CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
+_LONGEST_ATTRIBUTES = 1024  # as SageMaker has it
 _INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 _TRACEBACK = re.compile(r"(?<=\n)Traceback \(most recent call last\):\n")
 # Frames and their source are indented: what begins a line after them is the error's type.
@@ -122,14 +124,14 @@ def _exchange(
         }
         exchange.request.content_type = "application/json"
     else:
-        exchange.request.content_type = headers.get("content-type")
-        exchange.request.encoding = headers.get("content-encoding")
+        exchange.request.content_type = plain(headers.get("content-type"))
+        exchange.request.encoding = plain(headers.get("content-encoding"))
     exchange.request.add(_bytes_of(body))
     exchange.set(attributes.MODEL_NAME, context.model_name)
-    request_id = headers.get(_INFERENCE_ID) or context.request_ids.get(index)
+    request_id = plain(headers.get(_INFERENCE_ID)) or context.request_ids.get(index)
     if request_id:
         exchange.set(attributes.REQUEST_ID, request_id)
-    if said := headers.get(_CUSTOM_ATTRIBUTES):
+    if said := plain(headers.get(_CUSTOM_ATTRIBUTES), _LONGEST_ATTRIBUTES):
         exchange.tell(f"custom attributes of the caller: {said}")
     return exchange
 
