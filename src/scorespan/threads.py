@@ -46,6 +46,8 @@ def start(thread: native.Thread) -> bool:
     Raises:
         RuntimeError: the process may not have more threads.
     """
+    if sys.is_finalizing():  # before Python 3.12 the new one never runs, and is waited for
+        return False
     try:
         thread.start()
     except RuntimeError as error:

@@ -76,7 +76,9 @@ def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
     # Later versions of HTTP need no header for a body of unknown length.
     later = not str(scope.get("http_version", "")).startswith("1")
     chunked = later or "chunked" in headers.get("transfer-encoding", "").lower()
-    return Seen(exchange, receive, send, chunked=chunked)
+    seen = Seen(exchange, receive, send, chunked=chunked)
+    exchange.at_exit = seen.left
+    return seen
 
 
 def _named(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -193,6 +195,11 @@ class Seen:
         if not self._gone:
             self.exchange.fail_as("NoAnswer", "the service returned before its answer was complete")
         self._end(complete=not self._gone)
+
+    @guarded("asgi")
+    def left(self) -> None:
+        """The process ends, and no loop goes on with this."""
+        self._end(complete=False)
 
     def _end(self, *, complete: bool) -> None:
         unread = self._chunked and not self._received

@@ -8,8 +8,9 @@ made by the time it answered. Whether any of them is sampled does not matter.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
@@ -70,6 +71,8 @@ class Exchange:
         response: the bytes that it answered.
         status: the answer's, once it is known.
         ended: whether it is over; then nothing more is kept of it.
+        thread: identity of the thread or greenlet in which it has begun, once that is known.
+        at_exit: ends it where the process ends before its answer; None: that is left to the hook.
 
     Args:
         hook: name of the hook.
@@ -80,7 +83,7 @@ class Exchange:
     __slots__ = (
         "__weakref__", "_calls", "_chunks", "_failure", "_first_byte", "_keep_prints", "_notes",
         "_parent", "_printed", "_span", "_started", "_stopped", "_told_time", "_values",
-        "_wall_start", "ended", "hook", "request", "response", "status",
+        "_wall_start", "at_exit", "ended", "hook", "request", "response", "status", "thread",
     )  # fmt: skip
 
     def __init__(self, hook: str, settings: Settings, headers: Mapping[str, str]) -> None:
@@ -91,6 +94,8 @@ class Exchange:
         self.request = KeptBody(limit, digest=digest)
         self.response = KeptBody(limit, digest=digest)
         self.ended = False
+        self.thread: int | None = None
+        self.at_exit: Callable[[], object] | None = None
         self._stopped: int | None = None
         self._told_time: int | None = None
         self._span: trace.Span | None = None
@@ -221,9 +226,22 @@ class Exchange:
         self._let_go()
 
     @guarded(_GUARDED)
+    def leave(self) -> None:
+        """The process ends, and nobody goes on with the answer: what went out of it is recorded."""
+        if self.at_exit is not None:
+            self.at_exit()
+
+    @guarded(_GUARDED)
     def end(self) -> None:
-        """Make, number and end the span: it is in the spool when this returns. Idempotent."""
+        """Make, number and end the span: it is in the spool when this returns. Idempotent.
+
+        While the interpreter is taken apart nothing is recorded any more: a thread that has stopped
+        there may hold a lock of the spool for ever.
+        """
         if self.ended:
+            return
+        if sys.is_finalizing():
+            self.drop()
             return
         try:
             self.ended = True
@@ -312,6 +330,7 @@ class Exchange:
     def _let_go(self) -> None:
         """Drop the bodies: a context that outlives the exchange may hold it for long."""
         gate.answering.discard(self)
+        self.at_exit = None
         self._span = None
         self.request = self.response = _NO_BODY
         self._values, self._notes, self._calls = {}, [], []

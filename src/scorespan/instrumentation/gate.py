@@ -37,6 +37,7 @@ def enter(exchange: Exchange) -> None:
     """An exchange begins; where the gate is closed, it waits here for the end of the process."""
     if not _watched:
         _watch()
+    exchange.thread = _thread.get_ident()
     answering.add(exchange)
     if _closed:
         _hold(exchange)
@@ -94,15 +95,26 @@ def _watch() -> None:
 
 
 def _at_exit() -> None:
-    """Daemon threads may still answer, and stop wherever they are when the interpreter ends."""
+    """Daemon threads may still answer, and stop wherever they are when the interpreter ends.
+
+    This thread answers nobody any more: neither does a loop of its go on, nor does anybody close
+    what it has left open.
+    """
     global _leaving  # noqa: PLW0603 - see close
     import threading  # noqa: PLC0415 - as in _hold
 
     _leaving = _thread.get_ident()
     close()
     settings = switch.ready()
-    if settings is not None and answering:
+    if settings is None:
+        return
+    for exchange in _begun():
+        if exchange.thread == _leaving:
+            exchange.leave()
+    if answering:
         wait(settings.shutdown_seconds, threading.Event())
+        for exchange in _begun():
+            exchange.leave()
 
 
 def _renew_in_child() -> None:

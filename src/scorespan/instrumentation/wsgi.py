@@ -6,6 +6,7 @@ is made when the server closes the answer, which is after its last byte was hand
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -64,6 +65,7 @@ def _seen(hook: str, environ: Environ, start_response: StartResponse) -> Seen | 
     if exchange is None:
         return None
     seen = Seen(exchange, environ, start_response)
+    exchange.at_exit = seen.end
     environ["wsgi.input"] = seen.teed
     environ[MARK] = True
     return seen
@@ -191,9 +193,10 @@ class Answer:
             if close is not None:
                 close()
 
-    def __del__(self) -> None:
-        # A server has to close it; a record must not be lost by one that does not.
-        if not self._closed:
+    def __del__(self, _finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # A server has to close it; a record must not be lost by one that does not. What is open at
+        # exit was ended there: now the modules that this would need are taken apart.
+        if not self._closed and not _finalizing():
             self._seen.end()
 
 

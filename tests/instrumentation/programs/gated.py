@@ -24,6 +24,9 @@ enough = threading.Event()
 class Exchange:
     """One that is answering."""
 
+    def leave(self) -> None:
+        """End it without its answer."""
+
 
 def say(line: str) -> None:
     """Tell the test; in one write, as several threads may."""
