@@ -95,6 +95,27 @@ def test_wrong_settings_are_said_in_one_line_and_the_service_goes_on(variables, 
     assert "key" not in only.replace("SCORESPAN_API_KEY", "").replace("API key", "")
 
 
+MISSPELT = ON | MART | {"SCORESPAN_PATH": "/x", "SCORESPAN_KEEP_PRINT": "0"}
+
+
+def test_variables_that_look_like_settings_are_said_in_one_line():
+    """Others with the prefix may be somebody else's; capture is on all the same."""
+    more = {"SCORESPAN_FAULTS": "3", "SCORESPAN_SERVERS": "all", "SCORESPAN_MART_ROOT": "x"}
+    out, err = said(f"{SERVES}\nimport flask.app\n{IS_ON}", MISSPELT | more)
+    assert out == "True"
+    assert err == (
+        "scorespan: unknown: SCORESPAN_KEEP_PRINT (did you mean SCORESPAN_KEEP_PRINTS?), "
+        "SCORESPAN_PATH (did you mean SCORESPAN_PATHS?)\n"
+    )
+
+
+def test_a_misspelt_variable_ends_a_strict_service():
+    """It would be captured in another way than was meant."""
+    done = started(f"{SERVES}\nprint('serves')", MISSPELT | {"SCORESPAN_STRICT": "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_wrong_settings_end_a_strict_service():
     """With 2, before it serves."""
     done = started(f"{SERVES}\nprint('serves')", ON | {"SCORESPAN_STRICT": "1"})

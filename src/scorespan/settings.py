@@ -298,6 +298,11 @@ def variable_name(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def variable_names() -> list[str]:
+    """Names of the environment variables of all settings."""
+    return [variable_name(field.name) for field in dataclasses.fields(Settings)]
+
+
 def markdown_table() -> str:
     """The README's settings table."""
     lines = ["| variable | default | meaning |", "| --- | --- | --- |"]

@@ -50,6 +50,7 @@ They alone make no service of a process: nothing is said of its settings because
 
 _NO = {"", "0", "false", "no", "off"}
 _YES = {"1", "true", "yes", "on"}
+_ALIKE = 0.8
 
 _started = False
 _checked = False
@@ -146,6 +147,7 @@ def _check(*, serving: bool = False) -> None:
         from scorespan.settings import Settings  # noqa: PLC0415 - for services only
 
         settings = Settings.load()
+        _look_for_misspelt(serving=serving)
         if settings.export == "mart":
             settings.check_delivery()
         else:
@@ -179,9 +181,33 @@ def _drain(seconds: float) -> None:
     drain(seconds)
 
 
+def _look_for_misspelt(*, serving: bool) -> None:
+    """Say which variables look like one of ours and are none; a strict service ends."""
+    import difflib  # noqa: PLC0415 - for services only
+
+    from scorespan.settings import PREFIX, variable_names  # noqa: PLC0415 - likewise
+
+    known = variable_names()
+    said = []
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            # Without what all of them begin with, which would make any two alike.
+            alike = difflib.get_close_matches(
+                name[len(PREFIX) :], [one[len(PREFIX) :] for one in known], n=1, cutoff=_ALIKE
+            )
+            said += [f"{name} (did you mean {PREFIX}{one}?)" for one in alike]
+    if said:
+        _say(f"unknown: {', '.join(said)}")
+        _end_strict(serving=serving)
+
+
 def _refuse(error: Exception, *, serving: bool) -> None:
     """Say why capture is off; end the process where the settings say so."""
     _say(f"payload logging is off: {error}")
+    _end_strict(serving=serving)
+
+
+def _end_strict(*, serving: bool) -> None:
     if os.environ.get("SCORESPAN_STRICT", "").strip().lower() not in _YES:
         return
     import threading  # noqa: PLC0415 - every server has imported it
