@@ -381,6 +381,24 @@ def test_what_is_written_the_old_way_is_kept(recorded):
     assert recorded.record().response == RESPONSE
 
 
+def test_the_time_is_over_with_the_last_part_that_is_written(recorded):
+    """Likewise; and what the server's function returns is the application's."""
+    times = [time.perf_counter_ns()]
+
+    def application(_environ, start_response):
+        assert start_response("200 OK", [JSON])(RESPONSE) == len(RESPONSE)
+        times.append(time.perf_counter_ns())
+        while time.perf_counter_ns() - times[1] <= times[1] - times[0]:
+            """It is as long again until the end."""
+        return []
+
+    answer = hooked(application)(environ(body=REQUEST), lambda *_: len)
+    assert list(answer) == []
+    answer.close()
+    (span,) = recorded.spans()
+    assert span.end_time - span.start_time <= times[1] - times[0]
+
+
 def test_an_application_may_start_its_answer_again(recorded):
     """With the exception that made it do so: the second status counts, and it says why."""
 
