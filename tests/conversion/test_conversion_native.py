@@ -211,6 +211,39 @@ def test_a_text_in_another_charset_is_read(content_type, charset):
     assert record_of(plain._replace(dialect="text"))["request"]["values"] == [["café"]]
 
 
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", ""])
+@pytest.mark.parametrize("hook", [{}, {"hook": "flask"}])
+def test_a_byte_order_mark_is_no_part_of_a_body(content_type, hook):
+    """Clients on Windows put one in front of UTF-8; bodies in form are else what they were."""
+    span = WHOLE._replace(
+        request=MARK + REQUEST,
+        response=MARK + RESPONSE,
+        request_content_type=content_type,
+        response_content_type=content_type,
+        details=hook,
+    )
+    record = convert(span)
+    assert isinstance(record, PayloadRecord), record
+    assert (record.request, record.response) == (REQUEST, RESPONSE)
+
+
+def test_a_byte_order_mark_within_other_encodings_is_none_either():
+    """Compressed, in a large body that is not parsed, and where a form is to be detected."""
+    assert record_of(captured("request", gzipped(MARK + REQUEST), "gzip"))["request"] == json.loads(
+        REQUEST
+    )
+    large = MARK + REQUEST[:-2] + b" " * OPAQUE_BYTES + REQUEST[-2:]
+    record = convert(WHOLE._replace(request=memoryview(large)))
+    assert isinstance(record, PayloadRecord), record
+    assert bytes(record.request) == large[len(MARK) :]
+    found = record_of(WHOLE._replace(request=MARK + b'[{"a":1}]', response=MARK + b'{"error":"x"}'))
+    assert found["request"] == json.loads(REQUEST)
+    assert found["response"] is None
+
+
 @pytest.mark.parametrize("charset", ["zlib", "rot13", "nothing", "utf-8", "hex", "", "\0", "é"])
 def test_bytes_that_are_no_text_are_base64(charset):
     """A charset that is none, or not this text's, is not believed."""

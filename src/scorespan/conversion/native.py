@@ -76,6 +76,9 @@ def _kept(span: ScoringSpan, side: str, text: bytes | memoryview, content_type: 
         body = body._replace(notes=tuple(note for note in body.notes if " bytes kept" not in note))
     if facts and not body.whole:
         facts["kept"] = len(text)
+    if bytes(body.text[: len(codecs.BOM_UTF8)]) == codecs.BOM_UTF8:
+        # Some clients put it in front of UTF-8; JSON has none, and no text begins with it.
+        body = body._replace(text=body.text[len(codecs.BOM_UTF8) :])
     return body._replace(facts=facts or None)
 
 
