@@ -305,3 +305,10 @@ def test_a_default_of_the_table_can_be_set():
 def test_no_test_sees_the_machines_settings():
     """The environment of a test holds no setting that it did not make."""
     assert [name for name in os.environ if name.startswith(("SCORESPAN_", "OTEL_"))] == []
+
+
+@pytest.mark.parametrize("name", ["feature_names", "prediction_fields"])
+@pytest.mark.parametrize("value", ["a,b,a", '["a", "a"]'])
+def test_names_of_columns_are_different(name, value):
+    """Two columns of one name could not be told apart."""
+    assert "different names; a is there twice" in refusal(name, value)

@@ -135,6 +135,15 @@ def names(value: str) -> tuple[str, ...]:
     return tuple(held)
 
 
+def different_names(value: str) -> tuple[str, ...]:
+    """Names as `names` reads them, none of them twice."""
+    held = names(value)
+    twice = next((name for place, name in enumerate(held) if name in held[:place]), None)
+    if twice is not None:
+        raise ValueError(f"must be different names; {twice} is there twice")
+    return held
+
+
 def patterns(value: str) -> tuple[str, ...]:
     """Patterns with commas or blanks between; `*` stands for any text."""
     if value.strip().startswith("["):

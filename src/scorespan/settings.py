@@ -189,10 +189,10 @@ class Settings:
         kind.text, None, "dialect of bodies whose span names none; unset: detected"
     )
     feature_names: tuple[str, ...] | None = _setting(
-        kind.names, None, "columns of requests that name none, with commas between"
+        kind.different_names, None, "columns of requests that name none, with commas between"
     )
     prediction_fields: tuple[str, ...] | None = _setting(
-        kind.names,
+        kind.different_names,
         None,
         "columns of responses that name none, those to keep of others, with commas between",
     )

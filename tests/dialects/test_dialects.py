@@ -280,3 +280,36 @@ def test_any_bytes_are_read_or_refused(request, response):
     """Nothing that a body can hold raises."""
     outcome = read(None, request, response)
     assert isinstance(outcome, (ConversionError, dialects.DialectBodies))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "known"),
+    [
+        ("scoring.feature.names", {"feature_names": ("a", "b", "a")}),
+        ("scoring.prediction.fields", {"prediction_fields": ("a", "b", "a")}),
+    ],
+)
+def test_names_that_are_there_twice_are_refused(attribute, known):
+    """No column could be told from the other; the names are to be mended."""
+    error = read(None, "[[1,2,3]]", "[[1,2,3]]", **known)
+    assert isinstance(error, ConversionError)
+    assert error.code == "duplicate_names"
+    assert error.reason == f"{attribute}: must be different names; 'a' is there twice"
+
+
+def test_columns_of_one_name_are_told_apart():
+    """On both sides, with a note; a name that is there is never given."""
+    request = {"dataframe_split": {"columns": ["a", "a", "a_2", "a"], "data": [[1, 2, 3, 4]]}}
+    output = {"shape": [1], "datatype": "INT64"}
+    bodies = read(None, json.dumps(request), "[1]")
+    assert not isinstance(bodies, ConversionError), bodies
+    assert bodies.request == b'{"fields":["a","a_3","a_2","a_4"],"values":[[1,2,3,4]]}'
+    assert bodies.notes == ("request: columns of one name are told apart: a_3, a_4",)
+    bodies = read(
+        None,
+        json.dumps({"inputs": [{"name": "x", "data": [0], **output}]}),
+        json.dumps({"outputs": [{"name": "p", "data": [at], **output} for at in (1, 2)]}),
+    )
+    assert not isinstance(bodies, ConversionError), bodies
+    assert bodies.response == b'{"fields":["p","p_2"],"values":[[1,2]]}'
+    assert bodies.notes == ("response: columns of one name are told apart: p_2",)

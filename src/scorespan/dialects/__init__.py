@@ -6,6 +6,7 @@ of a body that is in fields/values form already.
 
 from __future__ import annotations
 
+from scorespan import attributes
 from scorespan.dialects import detector, fields_values, opaque, text
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.failures import failure_of
@@ -52,6 +53,9 @@ def read(name: str | None, native: Native) -> DialectBodies | ConversionError:
     dialect = _named(name)
     if isinstance(dialect, ConversionError):
         return dialect
+    twice = _named_twice(native)
+    if twice is not None:
+        return twice
     failure = None if native.response is None else failure_of(native.response)
     if failure is not None:
         native = native._replace(response=None)
@@ -128,3 +132,18 @@ def _named(name: str | None) -> detector.Dialect | ConversionError | None:
             "unknown_dialect", f"scoring.dialect: {name!r} is not one of: {allowed}"
         )
     return dialect
+
+
+def _named_twice(native: Native) -> ConversionError | None:
+    """What is wrong with names of columns that are not all different."""
+    given = {
+        attributes.FEATURE_NAMES: native.feature_names,
+        attributes.PREDICTION_FIELDS: native.prediction_fields,
+    }
+    for attribute, names in given.items():
+        if names is not None and len(set(names)) < len(names):
+            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            return ConversionError(
+                "duplicate_names", f"{attribute}: must be different names; {twice!r} is there twice"
+            )
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -94,6 +95,8 @@ def paired(
 ) -> DialectBodies | ConversionError:
     """Both tables as the dialect's bodies; row i of the answer belongs to row i of the request.
 
+    Columns of one name are told apart by a number: in an object only one of them could be had.
+
     Args:
         dialect: its name.
         native: where the tables are from; its notes are put first.
@@ -113,13 +116,35 @@ def paired(
             "row_count_mismatch",
             f"response: {len(response.rows)} rows for {count} rows of the request",
         )
+    told = [*native.notes, *notes, *(response.notes if response is not None else ())]
     return DialectBodies(
-        request.text,
-        None if response is None else response.text,
+        _told_apart(request, "request", told).text,
+        None if response is None else _told_apart(response, "response", told).text,
         count,
-        (*native.notes, *notes, *(response.notes if response is not None else ())),
+        tuple(told),
         dialect=dialect,
     )
+
+
+def _told_apart(table: Table, side: str, notes: list[str]) -> Table:
+    """The table with a name of its own for each column: the second `a` is `a_2`, with a note."""
+    known = set(table.fields)
+    if len(known) == len(table.fields):
+        return table
+    fields: list[str] = []
+    changed: list[str] = []
+    seen: Counter[str] = Counter()
+    for field in table.fields:
+        seen[field] += 1
+        name = field
+        if seen[field] > 1:
+            while (name := f"{field}_{seen[field]}") in known:
+                seen[field] += 1
+            known.add(name)
+            changed.append(name)
+        fields.append(name)
+    notes.append(f"{side}: columns of one name are told apart: {_cut(', '.join(changed))}")
+    return table._replace(fields=fields)
 
 
 def object_rows(objects: Iterable[dict[str, Any]]) -> Table:
