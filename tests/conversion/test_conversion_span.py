@@ -261,7 +261,13 @@ def test_salvage_of_anything_never_raises(content: bytes, framed: bool):
 
 @pytest.mark.parametrize(
     "meta",
-    [b"[" * 70_000, b'["\\ud800"]', b"[" + b"9" * 5000 + b"]", b'["a","b","c",true,1e999]'],
+    [
+        b"[" * 70_000,
+        b'["\\ud800"]',
+        b"[" + b"9" * 5000 + b"]",
+        b'["a","b","c",true,1e999]',
+        b"[" + b"null," * (len(ScoringSpan._fields) - 3) + b'{"request_size":%d}]' % 2**63,
+    ],
     ids=lambda meta: repr(meta[:20]),
 )
 def test_salvage_of_hostile_meta_never_raises(meta: bytes):

@@ -275,7 +275,7 @@ def _check_details(details: dict[str, Any]) -> None:
     for value in details.values():
         if type(value) is list:
             _texts(value)
-        elif type(value) not in {str, int}:
+        elif type(value) is not str and not (type(value) is int and -_INT64 <= value < _INT64):
             raise TypeError("a detail has the wrong type")
 
 
