@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ CORPUS = [
     Case("a number of 5,000 digits", table("1" * 5000), "invalid_json"),
     Case("nothing", "", "invalid_json"),
     Case("cut", table("1")[:-4], "invalid_json"),
-    Case("a byte order mark", "\ufeff" + table("1"), "invalid_json"),
+    Case("a byte order mark", "\ufeff" + table("1"), None),
     Case("large", table(f'"{LARGE}"'), None),
     Case("large and cut", table(f'"{LARGE}'), "invalid_json"),
     Case("large and 5,000 deep", table("[" * 5000 + "]" * 5000 + f', "{LARGE}"'), None),
@@ -75,6 +76,7 @@ def test_a_body_arrives_to_the_byte_or_is_a_dead_letter_with_its_reason(case: Ca
     text = case.request
     exact = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     assert span.request == exact
+    exact = exact.removeprefix(codecs.BOM_UTF8)  # within a post it would be no JSON
     outcome = convert(span)
     if case.code is not None:
         assert isinstance(outcome, ConversionError)
