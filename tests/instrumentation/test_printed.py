@@ -64,8 +64,7 @@ def failure(span):
         '"no such feature"',
         '{"error": "no such feature"}',
         '{"error": "failed: no such feature", "code": 1}',
-        '["no such feature"]',
-        '"failed: no such feature (again)"',
+        '{"success": false, "status": "failed", "message": "no such feature", "prediction": null}',
         "no such feature",
     ],
 )
@@ -80,6 +79,25 @@ def test_an_exception_that_is_answered_with_is_a_failed_scoring(score, answer):
     assert attributes.NOTES not in span.attributes
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"decision": "rule hit", "probability": 0.87}',
+        '{"error": "rule hit", "risk": 0.87}',
+        '{"status": "approved", "reason": "rule hit"}',
+        '{"success": true, "message": "rule hit"}',
+        '{"label": "rule hit"}',
+        '["rule hit"]',
+        '"a rule hit it"',
+    ],
+)
+def test_a_text_that_is_a_part_of_an_answer_is_none_of_an_error(score, answer):
+    """A rule may have an exception for each decision, and what it prints of it is no failure."""
+    span = score(catches(RuntimeError("rule hit"), "rule hit: rule hit"), answer.encode())
+    assert failure(span) is None
+    assert span.attributes[attributes.NOTES] == ("handled: RuntimeError",)
+
+
 @pytest.mark.parametrize("answer", ["[1]", '{"prediction": [0.5]}', '"fine"', "", '{"a": [1,'])
 def test_an_exception_that_was_got_over_is_a_note(score, answer):
     """A script that handles an exception and then answers well has not failed."""
@@ -90,8 +108,8 @@ def test_an_exception_that_was_got_over_is_a_note(score, answer):
 
 def test_a_short_text_must_be_the_whole_answer(score):
     """An error that says `1` is not in every answer with a one."""
-    assert failure(score(catches(ValueError("1"), "1"), b'{"label": "type 1"}')) is None
-    assert failure(score(catches(ValueError("1"), "1"), b'{"label": "1"}')) == ("ValueError", "1")
+    assert failure(score(catches(ValueError("1"), "1"), b'{"error": "type 1"}')) is None
+    assert failure(score(catches(ValueError("1"), "1"), b'{"error": "1"}')) == ("ValueError", "1")
 
 
 def test_an_error_without_a_text_must_be_an_answer_without_one(score):

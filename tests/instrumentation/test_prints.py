@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
+import io
 import random
 import signal
 import sys
@@ -64,6 +66,13 @@ class Shy:
             raise self.error
         self.told = True
         return "once"
+
+
+class Raising:
+    """A value that cannot be printed."""
+
+    def __str__(self):
+        raise LookupError("no text")
 
 
 @pytest.mark.parametrize(
@@ -143,17 +152,57 @@ def test_what_print_raises_is_raised(score):
     assert attributes.PRINTS not in score(model)
 
 
-def test_a_value_that_fails_when_read_again_harms_nobody(score, capsys):
-    """An error while we read what was printed stays with us."""
-    found = score(lambda: builtins.print(Shy(ValueError("no more"))))
-    assert capsys.readouterr().out == "once\n"
+def test_a_value_is_converted_once(score, capsys):
+    """It may cost something, or say something else the second time."""
+    found = score(lambda: builtins.print(Shy(ValueError("no more")), 1))
+    assert capsys.readouterr().out == "once 1\n"
+    assert found[attributes.PRINTS] == ("once 1",)
+
+
+def test_what_a_value_raises_is_raised_in_its_turn(score, capsys):
+    """What stands before it is written by then, as without us; a record's line it is not."""
+
+    def model():
+        with pytest.raises(LookupError, match="no text"):
+            builtins.print(1, Raising(), Shy(None))
+
+    found = score(model)
+    assert capsys.readouterr().out == "1 "
     assert attributes.PRINTS not in found
+
+
+def test_what_the_model_collects_itself_is_not_kept(score, capsys):
+    """It goes to a buffer of its own, whatever that holds, and not to standard output."""
+
+    def model():
+        with contextlib.redirect_stdout(io.StringIO()) as buffer:
+            builtins.print("report")
+        builtins.print("length", len(buffer.getvalue()))
+        builtins.print("to the process", file=sys.__stdout__)
+
+    assert score(model)[attributes.PRINTS] == ("length 7", "to the process")
+    assert capsys.readouterr().out == "length 7\n"
+
+
+def test_a_print_of_somebody_elses_is_left_alone(score, monkeypatch):
+    """It may know more of the values than their texts."""
+    given = []
+
+    def theirs(value):
+        given.append(value)
+
+    monkeypatch.setattr(builtins, "print", theirs)
+    prints.instrument(SERVER)
+    score(lambda: builtins.print({"a": 1}))
+    assert given == [{"a": 1}]
 
 
 def test_an_alarm_of_the_service_goes_off_in_the_middle_of_ours(score):
     """A `TimeoutError` is the service's own time limit: it must not be swallowed."""
+    shy = Shy(TimeoutError())
+    str(shy)
     with pytest.raises(TimeoutError):
-        score(lambda: builtins.print(Shy(TimeoutError())))
+        score(lambda: builtins.print(shy))
 
 
 def test_an_alarm_may_go_off_anywhere(score):

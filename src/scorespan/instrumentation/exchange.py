@@ -163,6 +163,10 @@ class Exchange:
         if not self.ended:
             self._printed.add(line, ended=ended)
 
+    def prints_to(self, file: object) -> bool:
+        """Whether a line that is printed there is one of the exchange's."""
+        return not self.ended and self._printed.is_output(file)
+
     def add_dependency(self, elapsed_ns: int, *, failed: bool) -> None:
         """Count a call that went out during the scoring; from any thread."""
         self._calls.append(~elapsed_ns if failed else elapsed_ns)

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scorespan.instrumentation.guard import guarded
@@ -28,9 +27,22 @@ _TIME_LENGTH = len("00:00:00")
 _MOST_ERRORS = 8
 _MOST_ANSWER = 64 * 1024
 """Bytes of an answer that may be an error's text; a longer one is none."""
-_MOST_TEXTS = 16
 _LEAST_WITHIN = 4
-"""Characters of an error's text below which it has to be the whole answer, not a part of it."""
+"""Characters of an error's text below which it has to be the whole of what tells of an error."""
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ERROR = {
+    *("error", "errors", "err", "exception", "fault", "failure", "message", "msg", "detail"),
+    *("details", "description", "reason", "cause"),
+}
+"""Words of names whose members tell of an error."""
+_BESIDE = {
+    *("code", "type", "kind", "name", "id", "request", "time", "timestamp", "trace", "traceback"),
+    *("stack", "stacktrace", "title", "hint", "path", "url", "version", "model"),
+}
+"""Words of names whose members may stand beside that, and are no prediction."""
+_FAILED = re.compile(r"err|fail|exception|fault|invalid|bad|[45]\d\d", re.IGNORECASE)
+_STATUS = {"status", "state"}
+_SUCCESS = {"success", "ok"}
 
 
 class Line(NamedTuple):
@@ -62,7 +74,9 @@ class Printed:
     from code that a signal interrupts at any place: what is added is there whole, or not at all.
     """
 
-    __slots__ = ("_begun", "_begun_size", "_errors", "_left", "_outside", "count", "lines")
+    __slots__ = (
+        "_begun", "_begun_size", "_errors", "_left", "_output", "_outside", "count", "lines",
+    )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
         self.lines: list[Line] = []
@@ -72,8 +86,17 @@ class Printed:
         self._errors: list[BaseException] = []
         # What a caller handles while it calls the model is not the model's.
         self._outside = sys.exc_info()[1]
+        self._output = getattr(sys, "stdout", None)
         self._begun: list[str] = []
         self._begun_size = 0
+
+    def is_output(self, file: object) -> bool:
+        """Whether what is written there is the process's output, and not the model's to use.
+
+        That is standard output, and what stood in its place when the scoring began. What the model
+        has put there since, such as a buffer for a report, is not.
+        """
+        return file is self._output or file is sys.__stdout__
 
     def add(self, text: str, *, ended: bool = True) -> None:
         """Keep a printed text; one that does not end its line is continued by the next."""
@@ -157,6 +180,10 @@ class Printed:
     def cause(self, answer: bytes) -> BaseException | str | None:
         """The error that model code caught, printed and answered with, where it did so.
 
+        Its text is then the whole answer, or stands in a member that is named after an error, of an
+        object without a prediction. Anywhere else it may be one: a rule that has an exception for
+        each decision answers with their texts, too.
+
         Args:
             answer: the body of the response.
 
@@ -166,13 +193,17 @@ class Printed:
         timed = [line.text for line in self.lines if _TIME.fullmatch(line.text[-_TIME_LENGTH:])]
         if not (self._errors or timed):
             return None
-        texts = _texts_of(answer)
+        value = _parsed(answer)
+        whole = answer.decode("utf-8", "replace") if value is None else value
+        errors = _errors_of(value) if isinstance(value, dict) else []
         for error in reversed(self._errors):
-            if _told(said(error), texts):
+            text = said(error)
+            if text == whole or any(_is_within(text, other) for other in errors):
                 return error
         for text in timed:
-            if text[:-_TIME_LENGTH] in texts[:1] and len(text) > _TIME_LENGTH:
-                return text[:-_TIME_LENGTH]
+            told = text[:-_TIME_LENGTH]
+            if told and (told == whole or told in errors):
+                return told
         return None
 
     @property
@@ -201,23 +232,28 @@ def _parsed(text: str | bytes) -> Any:
         return None
 
 
-def _texts_of(answer: bytes) -> list[str]:
-    """The texts that an answer has at its top; an answer of one text has that alone."""
-    value = _parsed(answer)
-    if value is None:
-        return [answer.decode("utf-8", "replace")]
-    if isinstance(value, str):
-        return [value]
-    items = value.values() if isinstance(value, Mapping) else value
-    if not isinstance(value, (Mapping, list)):
-        return []
-    return [item for item in list(items)[:_MOST_TEXTS] if isinstance(item, str)]
+def _errors_of(members: dict[str, Any]) -> list[str]:
+    """The texts of an object that tell of an error; none where it has a prediction."""
+    texts = []
+    for name, value in members.items():
+        if value is None or value in ("", [], {}):
+            continue
+        words = {word.lower() for word in _WORD.findall(name)}
+        if not words or not _is_beside(words, value):
+            return []
+        if isinstance(value, str) and words & _ERROR:
+            texts.append(value)
+    return texts
 
 
-def _told(text: str, texts: list[str]) -> bool:
-    """Whether one of the texts is an error's, or has it within."""
-    if not text:
-        return texts == [text]
-    if text in texts:
-        return True
-    return len(text) >= _LEAST_WITHIN and any(text in other for other in texts)
+def _is_beside(words: set[str], value: Any) -> bool:
+    """Whether a member with these words in its name may tell of an error, or of the request."""
+    if words <= _SUCCESS:
+        return not value
+    if words <= _STATUS:
+        return _FAILED.search(str(value)) is not None
+    return words <= _ERROR | _BESIDE | _STATUS
+
+
+def _is_within(text: str, other: str) -> bool:
+    return text == other or (len(text) >= _LEAST_WITHIN and text in other)

@@ -1,7 +1,9 @@
 """Prints: what model code prints during a scoring goes to its exchange as well.
 
-The original `print` does its work first, unchanged. Lines that are printed outside of a scoring, or
-elsewhere than to standard output, belong to none.
+The original `print` does its work first, unchanged, and converts each value once. Lines that are
+printed outside of a scoring, or elsewhere than to the standard output of the process, belong to
+none; so do those under `contextlib.redirect_stdout`, which the model reads itself. Where `print` is
+somebody else's by the time a server is imported, it is left as it is.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
-from types import ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
-from scorespan.instrumentation.exchange import running
+from scorespan.instrumentation.exchange import Exchange, running
 from scorespan.instrumentation.guard import guarded
 
 _HOOK = "prints"
@@ -28,25 +30,45 @@ def leave() -> None:
 def instrument(module: ModuleType) -> None:  # noqa: ARG001 - any server's
     """Read along what `print` writes to standard output; once, however often it is called."""
     original = builtins.print
-    if _left or hasattr(original, "scorespan"):
+    if _left or not isinstance(original, BuiltinFunctionType):
         return
 
     @functools.wraps(original)
     def printed(*values: object, **options: Any) -> None:
-        original(*values, **options)
-        if running.get() is not None:
-            file = options.get("file")
-            if file is None or file is sys.stdout:
-                _take(values, options)
+        exchange = running.get()
+        if exchange is None or not _is_to(exchange, options.get("file")):
+            original(*values, **options)
+            return
+        seen = [value if type(value) is str else _Seen(value) for value in values]
+        original(*seen, **options)
+        _take(seen, options)
 
-    printed.scorespan = True  # type: ignore[attr-defined]  # the mark of ours
     builtins.print = printed
 
 
+class _Seen:
+    """A value on its way through `print`, which asks it for its text, once, in its turn."""
+
+    __slots__ = ("_value", "text")
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+        self.text = ""
+
+    def __str__(self) -> str:
+        self.text = str(self._value)
+        return self.text
+
+
+def _is_to(exchange: Exchange, file: object) -> bool:
+    return exchange.prints_to(getattr(sys, "stdout", None) if file is None else file)
+
+
 @guarded(_HOOK)
-def _take(values: tuple[object, ...], options: dict[str, Any]) -> None:
+def _take(seen: list[str | _Seen], options: dict[str, Any]) -> None:
     separator, end = options.get("sep"), options.get("end")
-    text = (" " if separator is None else separator).join(map(str, values))
+    texts = [value.text if isinstance(value, _Seen) else value for value in seen]
+    text = (" " if separator is None else separator).join(texts)
     text += "\n" if end is None else end
     take(text.removesuffix("\n"), ended=text.endswith("\n"))
 
