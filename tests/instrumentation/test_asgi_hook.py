@@ -301,6 +301,28 @@ def test_an_unread_body_is_not_read(recorded):
     ]
 
 
+def test_a_body_of_known_length_that_was_read_is_whole(recorded):
+    """Over HTTP/2, too: a service may stop where the length says, and not ask for the end."""
+
+    async def application(_scope, receive, send):
+        await receive()
+        await send(start())
+        await send(part(RESPONSE))
+
+    headers = [JSON, (b"content-length", b"%d" % len(REQUEST))]
+    asked = scope(headers=headers, http_version="2")
+    ask_asgi(hooked(application), asked, [REQUEST, b""])
+    assert attributes.NOTES not in only(recorded)
+    assert recorded.record().request == REQUEST
+
+
+def test_what_is_kept_of_a_content_type_is_bounded(recorded):
+    """Whoever asks has sent it."""
+    headers = [(b"content-type", b"text/plain; charset=" + b"x" * 1_000_000)]
+    ask_asgi(hooked(answering(start(), part(RESPONSE))), scope(headers=headers), [REQUEST])
+    assert len(only(recorded)[attributes.REQUEST_CONTENT_TYPE]) == 256
+
+
 def test_a_file_is_not_captured(recorded):
     """The server sends it by its path; the record says that it was not seen."""
     messages = [start(headers=[(b"content-length", b"34")]),

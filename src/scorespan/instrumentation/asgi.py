@@ -74,7 +74,7 @@ def _seen(hook: str, scope: Scope, receive: Receive, send: Send) -> Seen | None:
         return None
     scope[MARK] = True
     # Later versions of HTTP need no header for a body of unknown length.
-    later = not str(scope.get("http_version", "")).startswith("1")
+    later = not (str(scope.get("http_version", "")).startswith("1") or "content-length" in headers)
     chunked = later or "chunked" in headers.get("transfer-encoding", "").lower()
     seen = Seen(exchange, receive, send, chunked=chunked)
     exchange.at_exit = seen.left
