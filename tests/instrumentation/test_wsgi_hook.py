@@ -185,6 +185,8 @@ def test_an_unread_body_of_unknown_length_says_so(recorded):
         None,
         ("request: 0 bytes were read by the service, not to the end",),
     ]
+    dialects = [span.attributes.get(attributes.DIALECT) for span in recorded.spans()]
+    assert dialects == [None, "text"]
 
 
 def test_a_body_past_the_bound_is_cut_and_says_so(recorded, capture):
