@@ -164,3 +164,32 @@ def test_rows_under_a_name_are_one_row_where_only_so_the_names_fit():
     found = read(None, native(request, {"predictions": [0.1, 0.9]}, fields=("p", "q")))
     assert found.request == table(["customer"], [request["customer"]])
     assert found.response == table(["p", "q"], [0.1, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("answer", "response", "left_out"),
+    [
+        (
+            {"success": True, "data": {"prediction": 1, "probability": [0.1, 0.9]}},
+            table(["prediction", "probability"], [1, [0.1, 0.9]]),
+            "data: success",
+        ),
+        ({"status": "ok", "data": [0.5]}, table(["prediction"], [0.5]), "data: status"),
+        (
+            {"result": {"label": "x"}, "took": 3},
+            table(["label"], ["x"]),
+            "result: took",
+        ),
+        ({"risk": 0.5, "data": [1]}, table(["risk", "data"], [0.5, [1]]), None),
+        (
+            {"label": "x", "probability": 0.5, "output": {"step": 1}},
+            table(["label", "probability", "output"], ["x", 0.5, {"step": 1}]),
+            None,
+        ),
+    ],
+)
+def test_what_is_around_an_answer_is_told_from_a_part_of_it(answer, response, left_out):
+    """What only tells of the answer is left out; no other answer is."""
+    found = read(None, native([{"a": 1}], answer))
+    assert found.response == response
+    assert found.notes == ((f"response: left out beside {left_out}",) if left_out else ())

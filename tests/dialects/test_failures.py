@@ -68,6 +68,12 @@ def test_an_error_body_is_a_failure_in_every_dialect(dialect, times):
         ),
         ({"error": {"code": 400}}, "400", '{"code":400}'),
         ({"error": ["a", "b"]}, "engine_error", '{"error":["a","b"]}'),
+        ({"errors": [{"m": "b"}]}, "engine_error", '{"errors":[{"m":"b"}]}'),
+        ({"success": False, "message": "bad row"}, "engine_error", "bad row"),
+        (json.dumps(json.dumps({"ok": False, "msg": "bad row"})), "engine_error", "bad row"),
+        ({"code": 500, "message": "bad row", "data": None}, "500", "bad row"),
+        ({"status": "error", "code": "200", "reason": "bad row"}, "engine_error", "bad row"),
+        ({"status": 422, "detail": "bad row"}, "422", "bad row"),
         ({"error": True, "message": "bad row"}, "engine_error", "bad row"),
         ({"error": "bad row", "code": 422}, "422", "bad row"),
         ({"Error": "bad row"}, "engine_error", "bad row"),
@@ -123,6 +129,16 @@ def test_type_and_message_are_found(answer, kind, message):
         {"detail": "nothing is wrong"},
         {"status": "error", "score": 0.5},
         {"status": "ok", "message": "no error"},
+        {"success": False},
+        {"success": False, "reason": "too many calls before"},
+        {"success": False, "message": "an old model answered", "prediction": 1},
+        {"success": True, "message": "fine"},
+        {"code": 0, "message": "fine"},
+        {"code": 200, "message": "fine"},
+        {"code": "500", "message": "a class of that name"},
+        {"status": "failed", "reason": "vibration"},
+        {"errors": [0.1]},
+        {"error": [0.1]},
         {"status": ["error"], "message": "no error"},
         {"terror": "yes"},
         [{"error": "one of the rows"}],
@@ -134,6 +150,15 @@ def test_type_and_message_are_found(answer, kind, message):
 def test_answers_that_speak_of_errors_are_answers(answer):
     """What a prediction stands beside is said of it; a number may be its error, a label be so."""
     assert failure(answer) is None
+
+
+def test_a_problem_by_its_type_is_a_failure():
+    """Whatever stands in it."""
+    answer = {"type": "about:blank", "title": "Bad row", "detail": "a is text", "row": 1}
+    scoring = native([{"a": 1}], answer, answered="application/problem+json")
+    bodies = dialects.read(None, scoring)
+    assert not isinstance(bodies, ConversionError), bodies
+    assert bodies.failure == ("Bad row", "a is text")
 
 
 def test_a_request_that_nobody_can_read_is_text_where_the_scoring_failed():

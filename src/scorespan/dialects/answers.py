@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from scorespan.dialects.failures import tells_of
 from scorespan.dialects.native import Native
-from scorespan.dialects.table import Table, answer_table, is_columns
+from scorespan.dialects.table import Table, answer_table, has_answer, is_columns
 from scorespan.errors import ConversionError
 
 _AROUND = ("predictions", "output", "outputs", "result", "results")
 """Members that hold the whole answer."""
+_DATA = "data"
+"""The same, where all others only tell of it: `{"status": "ok", "data": [...]}`."""
 _SHOWN = 200
 
 
@@ -87,7 +90,13 @@ def _around(members: dict[str, Any], rows: int) -> str | None:
     for name in _AROUND:
         held = members.get(name)
         if isinstance(held, (list, dict)) or (held is not None and len(members) == 1):
-            others = [members[other] for other in members if other != name]
-            columns = any(isinstance(other, list) and len(other) == rows for other in others)
-            return None if columns else name
+            others = {other: members[other] for other in members if other != name}
+            columns = any(isinstance(at, list) and len(at) == rows for at in others.values())
+            # An object beside an answer is more of it, or about it.
+            part = isinstance(held, dict) and not is_columns(held, rows) and has_answer(others)
+            return None if columns or part else name
+    # That may be anything, an echo of the request too.
+    held = members.get(_DATA)
+    if isinstance(held, (list, dict)) and all(tells_of(at) for at in members if at != _DATA):
+        return _DATA
     return None

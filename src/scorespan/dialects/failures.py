@@ -12,9 +12,14 @@ from scorespan.errors import ConversionError
 
 TYPE = "engine_error"
 """The type of an error that names none."""
-_NAMES = ("error", "Error")
+_NAMES = ("error", "Error", "errors")
 _TYPES = ("type", "code", "error_code", "name", "status")
 _MESSAGES = ("message", "msg", "detail", "details", "description", "reason")
+_SAID = ("message", "msg", "detail")
+"""Members without which a code or a status says too little to be an error."""
+_PROBLEM = "application/problem+json"
+_HINT = re.compile(rb'rror|"(?:success|ok|code|status)\\*"')
+_ERROR_STATUS = 400
 _NONE = {"", "0", "00", "000", "ok", "none", "null", "no", "false", "success"}
 """What says that there is no error, where a text always stands."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -36,13 +41,16 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
     """Type and message of the error that a response is; None where it is an answer.
 
     An error is an object without an answer in it: its member `error` holds a text, an object, a
-    list or true (a number may be a prediction's error), or it has an `error_code`, or its `status`
-    is `error` beside a message, or it has no members. Where anything else stands beside that, all
-    of it is the answer, and an error in it is one of its columns. JSON text in a string counts too.
+    list of them or true (a number may be a prediction's error), or it has an `error_code`, or
+    beside a message `success` is false, `status` is `error`, or either it or `code` is a status of
+    HTTP from 400 on, or it has no members. Where anything else stands beside that, all of it is the
+    answer, and an error in it is one of its columns. JSON text in a string counts too. A body whose
+    type says that it is a problem is one.
     """
     text = body.text
+    problem = body.media_type == _PROBLEM
     # Most answers need no parse for this.
-    if b"rror" not in text and text.strip(b' \\"\t\r\n') != b"{}":
+    if not problem and not _HINT.search(text) and text.strip(b' \\"\t\r\n') != b"{}":
         return None
     try:
         document = body.document
@@ -52,8 +60,16 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
         return None
     if not document:
         return TYPE, "the engine answered {}"
+    if problem:
+        kind = _first(document, ("title", *_TYPES)) or TYPE
+        return kind, _first(document, _MESSAGES) or _shown(document)
     if any(_is_answer(name, value) for name, value in document.items()):
         return None
+    return _error_of(document) or _refusal_of(document)
+
+
+def _error_of(document: dict[str, Any]) -> tuple[str, str] | None:
+    """The error that an object without an answer names so."""
     error = next((document[name] for name in _NAMES if _says(document.get(name))), None)
     if isinstance(error, dict):
         return _first(error, _TYPES) or TYPE, _first(error, _MESSAGES) or _shown(error)
@@ -64,23 +80,41 @@ def failure_of(body: NativeBody) -> tuple[str, str] | None:
     code = document.get("error_code")
     if _says(code) and isinstance(code, (str, int)):
         return str(code), _first(document, _MESSAGES) or _shown(document)
+    return None
+
+
+def _refusal_of(document: dict[str, Any]) -> tuple[str, str] | None:
+    """The error that an object without an answer tells of by a status and a message."""
     told = _first(document, _MESSAGES)
     # It may be anything, also what has no hash.
     if told is not None and str(document.get("status")) in {"error", "Error"}:
         return TYPE, told
-    return None
+    told = _first(document, _SAID)
+    if told is None:
+        return None
+    for status in (document.get("code"), document.get("status")):
+        if type(status) is int and _ERROR_STATUS <= status < 600:
+            return str(status), told
+    return (TYPE, told) if document.get("success", document.get("ok")) is False else None
+
+
+def tells_of(name: str) -> bool:
+    """Whether a member of this name says something about an answer or error, and is neither."""
+    words = _WORD.findall(name)
+    return bool(words) and all(word.lower() in _ABOUT for word in words)
 
 
 def _is_answer(name: str, value: Any) -> bool:
     """Whether a member is more than something said about an error; an empty one is nothing."""
     if value is None or value in ("", [], {}):
         return False
-    words = _WORD.findall(name)
-    return not words or not all(word.lower() in _ABOUT for word in words)
+    return not tells_of(name)
 
 
 def _says(error: Any) -> bool:
-    """Whether what stands for an error is one."""
+    """Whether what stands for an error is one; numbers in a list are errors of predictions."""
+    if isinstance(error, list) and not any(isinstance(item, (str, dict)) for item in error):
+        return False
     return bool(error) and (not isinstance(error, str) or error.strip().lower() not in _NONE)
 
 

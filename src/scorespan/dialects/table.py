@@ -283,6 +283,11 @@ def is_columns(members: dict[str, Any], rows: int) -> bool:
     return _ANSWERS.isdisjoint(others) and (rows > 1 or not _ANSWERS.isdisjoint(lists))
 
 
+def has_answer(names: Iterable[str]) -> bool:
+    """Whether one of these members of a response is an answer by its name."""
+    return not _ANSWERS.isdisjoint(names)
+
+
 def number_of(text: str) -> Any:
     """The number that a text is, as JSON writes numbers; the text itself where it is none.
 
