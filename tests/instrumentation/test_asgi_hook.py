@@ -417,6 +417,28 @@ def test_no_credential_is_on_the_record(recorded):
     assert "hidden" not in span.to_json()
 
 
+def test_a_call_leaves_nothing_in_its_context(recorded):
+    """Whoever called the service is in no scoring any more."""
+
+    async def call():
+        await asking(hooked(answering(start(), part(RESPONSE))), scope(), [REQUEST])
+        return running.get()
+
+    assert asyncio.run(call()) is None
+    assert recorded.record()
+
+
+def test_an_application_that_runs_elsewhere_within_another_makes_no_second_record(recorded):
+    """The scope tells it where no context does, as in a task that was made without one."""
+    inner = hooked(answering(start(), part(RESPONSE)))
+
+    async def outer(asked, receive, send):
+        await contextvars.Context().run(asyncio.ensure_future, inner(asked, receive, send))
+
+    ask_asgi(hooked(outer), scope(), [REQUEST])
+    assert recorded.record().response == RESPONSE
+
+
 def test_a_call_that_is_closed_in_another_context_is_recorded(recorded):
     """As by the collector, once its event loop is gone: nothing of ours is raised there."""
 
