@@ -274,6 +274,29 @@ def test_a_hook_that_is_missing_or_fails_does_not_hold_the_service_up():
     assert err.count("\n") == 1
 
 
+BROKEN = f"""
+    import sys
+    sys.modules["opentelemetry"] = None
+    {SERVES}
+    print("serves")
+"""
+
+
+def test_a_broken_installation_is_said_in_one_line_and_the_service_goes_on():
+    """Whatever of ours is not there: a line for each server, and its code as it was."""
+    out, err = said(BROKEN, ON | MART)
+    assert out == "serves"
+    (only,) = err.splitlines()
+    assert only.startswith("scorespan: starlette.applications is not captured: ModuleNotFound")
+
+
+def test_a_broken_installation_ends_a_strict_service():
+    """It would not be captured."""
+    done = started(BROKEN, ON | MART | {"SCORESPAN_STRICT": "1"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_our_own_commands_capture_nothing():
     """Our servers run on the same frameworks, in an environment that may be a service's."""
     code = f"""

@@ -106,8 +106,10 @@ def _server(ours: str | None) -> Callable[[ModuleType], None]:
         from scorespan.instrumentation import exits  # noqa: PLC0415 - for services only
 
         exits.install()
-        _instrument(ours, module)
-        _instrument("scorespan.instrumentation.prints", module)
+        if _instrument(ours, module):
+            _instrument("scorespan.instrumentation.prints", module)
+        else:
+            _end_strict(serving=False)
 
     return instrument
 
@@ -120,13 +122,16 @@ def _client(ours: str) -> Callable[[ModuleType], None]:
     return instrument
 
 
-def _instrument(ours: str, module: ModuleType) -> None:
+def _instrument(ours: str, module: ModuleType) -> bool:
+    """Instrument a module; false, and a line, where that fails."""
     try:
         instrumentation: Any = __import__(ours, fromlist=["instrument"])
         instrumentation.instrument(module)
     except Exception as error:  # noqa: BLE001 - the service must start whatever is wrong with us
         if not isinstance(error, ModuleNotFoundError) or error.name != ours:
             _say(f"{module.__name__} is not captured: {type(error).__name__}: {error}")
+            return False
+    return True
 
 
 def _check(*, serving: bool = False) -> None:
