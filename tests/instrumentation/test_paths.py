@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scorespan.instrumentation.paths import ScoringPath, scoring_path
 from scorespan.settings import Settings
+
+
+class Sent(str):
+    """A text of which it is seen whether anybody holds it."""
+
+    __slots__ = ("__weakref__",)
+
 
 DEFAULT = Settings.load({}, {}).paths
 EVERYTHING = ("*",)
@@ -81,6 +90,18 @@ def test_a_mounted_application_is_found_by_the_whole_path_and_by_its_own():
     assert scoring_path("/api/score", "/api", ("/api/score",)) is not None
     assert scoring_path("/api/score", "/api", ("/score",)) is not None
     assert scoring_path("/api/score", "/api", ("/api",)) is None
+
+
+def test_what_is_kept_of_a_name_is_bounded_and_of_one_line():
+    """Whoever asks has sent it; and no endless path is held on to."""
+    sent = weakref.WeakSet()
+    for number in range(3):
+        path = Sent(f"/predictions/{number}\n\x1b[2J{'a' * 1_000_000}/{'7' * 1_000_000}")
+        sent.add(path)
+        found = scoring_path(path, "", DEFAULT)
+        assert found == ScoringPath(f"{number}[2J{'a' * 250}", "7" * 256)
+        del path
+    assert not sent
 
 
 @given(st.text(), st.text(), st.text())

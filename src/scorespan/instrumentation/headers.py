@@ -1,4 +1,4 @@
-"""The header: what is kept of the value of one, which anybody may have sent."""
+"""The header: what is kept of the value of one, or of a name in a path; anybody may send these."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def plain(value: object, most: int = MOST) -> str | None:
     """A value as it may stand on a record: bounded, and without control characters.
 
     Args:
-        value: of a header; None: there is none.
+        value: of a header, or a part of a path; None: there is none.
         most: characters that are kept.
     """
     if not value:

@@ -6,6 +6,9 @@ import functools
 import re
 from typing import NamedTuple
 
+from scorespan.instrumentation.headers import plain
+
+_LONGEST_HELD = 1024  # anybody may send others, and each another one
 _FOLDERS = ("/docs/", "/health/", "/v2/health/")
 # Somebody asks for these every few seconds, or reads them: a `*` does not stand for them.
 _UNNAMED = re.compile(
@@ -27,7 +30,6 @@ class ScoringPath(NamedTuple):
     version: str | None = None
 
 
-@functools.lru_cache(maxsize=128)
 def scoring_path(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath | None:
     """What a path says; None where it is no scoring.
 
@@ -39,6 +41,13 @@ def scoring_path(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath
             documentation, which have to be written out; so does what is in a folder of such, to
             where the pattern begins with that. A slash at the end of the path does not count.
     """
+    if len(path) > _LONGEST_HELD:
+        return _read.__wrapped__(path, root, patterns)
+    return _read(path, root, patterns)
+
+
+@functools.lru_cache(maxsize=128)
+def _read(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath | None:
     inner = path.removeprefix(root) if root else path
     named = _compiled(tuple(filter(_names, patterns)))
     if not named.fullmatch(path) and not named.fullmatch(inner):
@@ -51,7 +60,8 @@ def scoring_path(path: str, root: str, patterns: tuple[str, ...]) -> ScoringPath
     if found is None:
         return ScoringPath()
     return ScoringPath(
-        found["model"] or found["served"], found["version"] or found["served_version"]
+        plain(found["model"] or found["served"]),
+        plain(found["version"] or found["served_version"]),
     )
 
 
