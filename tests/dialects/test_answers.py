@@ -193,3 +193,38 @@ def test_what_is_around_an_answer_is_told_from_a_part_of_it(answer, response, le
     found = read(None, native([{"a": 1}], answer))
     assert found.response == response
     assert found.notes == ((f"response: left out beside {left_out}",) if left_out else ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "response"),
+    [
+        ({"p": {"0": 1, "1": 2}, "q": {"0": 3, "1": 4}}, table(["p", "q"], [1, 3], [2, 4])),
+        ({"result": {"p": {"0": 1, "1": 2}}}, table(["p"], [1], [2])),
+        ({"0": 0.25, "1": 0.5}, table(["prediction"], [0.25], [0.5])),
+        ({"predictions": {"0": 0.25, "1": 0.5}}, table(["prediction"], [0.25], [0.5])),
+        ({"0": {"p": 1}, "1": {"p": 2}}, table(["p"], [1], [2])),
+        ({"0": {"0": 1, "1": 2}, "1": {"0": 3, "1": 4}}, table(["0", "1"], [1, 3], [2, 4])),
+    ],
+)
+@pytest.mark.parametrize("request_form", TWO_ROWS)
+def test_data_frames_are_read_as_they_are_written_by_default(request_form, answer, response):
+    """By columns, by rows, and a series; whatever the request is in."""
+    assert read(None, native(TWO_ROWS[request_form], answer)).response == response
+
+
+def test_a_frame_of_one_row_has_the_columns_of_any_other():
+    """What counts to one counts the rows, too."""
+    assert read(None, native([{"a": 1}], {"p": {"0": 1}})).response == table(["p"], [1])
+    assert read(None, native([{"a": 1}], {"0": 1})).response == table(["prediction"], [1])
+    classes = {"label": "x", "probability": {"0": 0.25, "1": 0.75}}
+    assert read(None, native([{"a": 1}], classes)).response == table(
+        ["label", "probability"], ["x", {"0": 0.25, "1": 0.75}]
+    )
+
+
+def test_null_among_objects_is_a_row_of_nulls():
+    """The columns are those of the other rows; rows of nothing have the one of any answer."""
+    objects = native(TWO_ROWS["objects"], [{"p": 1, "q": 2}, None])
+    assert read(None, objects).response == table(["p", "q"], [1, 2], [None, None])
+    nothing = native(TWO_ROWS["objects"], [None, None])
+    assert read(None, nothing).response == table(["prediction"], [None], [None])

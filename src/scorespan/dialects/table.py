@@ -198,12 +198,12 @@ def named_rows(rows: Sequence[Sequence[Any]], names: Sequence[str] | None, where
 def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
     """The table of what stands in a response for the predictions.
 
-    Objects are rows by their keys. An object whose lists are all as long as the request is one of
-    columns, whether the request has one row or many; what is no list beside them (a version, a
-    time) belongs to each row, unless it is itself an answer: then all of it is one. A list is one
-    row for each element, unless the request has one row and the list another length: then it is
-    that row's prediction. All else is one row. What has no columns gets `prediction`, or the fields
-    that the settings give.
+    Objects are rows by their keys; null among them is a row of nulls. An object whose lists are all
+    as long as the request is one of columns, whether the request has one row or many; what is no
+    list beside them (a version, a time) belongs to each row, unless it is itself an answer: then
+    all of it is one. A list is one row for each element, unless the request has one row and the
+    list another length: then it is that row's prediction. All else is one row. What has no columns
+    gets `prediction`, or the fields that the settings give.
 
     Args:
         value: what stands there.
@@ -215,14 +215,16 @@ def answer_table(value: Any, fields: Sequence[str] | None, rows: int) -> Table:
         ConversionError: `wrong_prediction_fields`; the answer has names, and not all of these, or
             has none, and another number of values than these.
     """
+    if isinstance(value, dict):
+        value = _unindexed(value, rows)
     if isinstance(value, dict) and is_columns(value, rows):
         columns = [item if isinstance(item, list) else [item] * rows for item in value.values()]
         value = [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
     answers = value if isinstance(value, list) else [value]
     if rows == 1 and len(answers) != 1:
         answers = [value]
-    if answers and all(isinstance(item, dict) for item in answers):
-        table = object_rows(answers)
+    if {dict} == {type(item) for item in answers if item is not None}:
+        table = object_rows(item or {} for item in answers)
         return table if fields is None else picked(table, fields)
     if fields is None:
         return Table([PREDICTION], [[item] for item in answers])
@@ -273,6 +275,8 @@ def _cut(names: str) -> str:
 
 def is_columns(members: dict[str, Any], rows: int) -> bool:
     """Whether an object in a response holds its columns, each a list of so many rows."""
+    if _unindexed(members, rows) is not members:
+        return True
     lists = {name for name, item in members.items() if isinstance(item, list)}
     if not lists or any(len(members[name]) != rows for name in lists):
         return False
@@ -281,6 +285,21 @@ def is_columns(members: dict[str, Any], rows: int) -> bool:
         return True
     # One list of one value may be a value; that of an answer is a batch of one.
     return _ANSWERS.isdisjoint(others) and (rows > 1 or not _ANSWERS.isdisjoint(lists))
+
+
+def _unindexed(members: dict[str, Any], rows: int) -> Any:
+    """Lists for objects whose keys count the rows, as data frames and series are written.
+
+    `{"a": {"0": 1, "1": 2}}` holds columns, `{"0": 1, "1": 2}` holds rows; all else stays the same.
+    """
+    index = list(map(str, range(rows)))
+    if members and all(_is_indexed(column, index) for column in members.values()):
+        return {name: list(column.values()) for name, column in members.items()}
+    return list(members.values()) if _is_indexed(members, index) else members
+
+
+def _is_indexed(members: Any, index: list[str]) -> bool:
+    return isinstance(members, dict) and len(members) == len(index) and list(members) == index
 
 
 def has_answer(names: Iterable[str]) -> bool:
