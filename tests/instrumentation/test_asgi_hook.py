@@ -417,6 +417,20 @@ def test_no_credential_is_on_the_record(recorded):
     assert "hidden" not in span.to_json()
 
 
+@pytest.mark.parametrize(
+    "more", [{"headers": [JSON, (b"transfer-encoding", b"chunked")]}, {"http_version": "2"}]
+)
+def test_an_unread_body_of_unknown_length_says_so(recorded, more):
+    """Read to its end, in however many parts, it does not."""
+    for reads in (True, False):
+        application = hooked(answering(start(), part(RESPONSE), reads=reads))
+        ask_asgi(application, scope(**more), [REQUEST[:5], REQUEST[5:]])
+    assert [span.attributes.get(attributes.NOTES) for span in recorded.spans()] == [
+        None,
+        ("request: 0 bytes were read by the service, not to the end",),
+    ]
+
+
 def test_a_call_leaves_nothing_in_its_context(recorded):
     """Whoever called the service is in no scoring any more."""
 
