@@ -97,9 +97,20 @@ def test_a_handler_that_is_set_later_takes_the_place_of_ours():
     assert ended("later") == (-signal.SIGTERM, ["theirs", DRAINED])
 
 
-def test_an_import_in_another_thread_sets_no_handler():
-    """It cannot be set there; the signal ends the process as ever."""
-    assert ended("thread", signal.SIGTERM) == (-signal.SIGTERM, [])
+def test_a_scoring_in_another_thread_counts():
+    """Only the main thread can set a handler, and does at its next step."""
+    assert ended("thread", signal.SIGTERM) == (-signal.SIGTERM, [DRAINED])
+
+
+def test_a_process_that_scored_nothing_is_ended_in_the_midst_of_c():
+    """No handler would run there; so none is set, as in a worker of a pool."""
+    assert ended("computes", signal.SIGTERM) == (-signal.SIGTERM, [])
+    assert ended("pool") == (0, [f"child ended by {signal.SIGTERM.value}"])
+
+
+def test_a_handler_that_calls_ours_ends_the_service_itself():
+    """With its status, and what is called at exit."""
+    assert ended("chained", signal.SIGTERM) == (0, [DRAINED, "theirs", "at exit"])
 
 
 def test_the_first_process_of_a_container_is_left_as_it_is():

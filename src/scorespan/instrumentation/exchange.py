@@ -109,6 +109,7 @@ class Exchange:
         self._printed = Printed(limit)
         self._keep_prints = settings.keep_prints
         self._calls: list[int] = []
+        gate.scores()
         self._read(headers)
 
     @guarded(_GUARDED)

@@ -2,19 +2,29 @@
 
 A record is on disk when its answer has been sent, so nothing here saves it: it is delivered now
 instead of at the next start. Spans that go to a Collector are in memory, and would be lost.
+
+Python runs a handler between two steps of the main thread. While that is inside C, such as in a
+long computation, a signal that has a handler ends nothing, where one that has none ends the process
+at once. So SIGTERM has none until something was scored, nor in a forked child that scored nothing.
+Where another thread scores first, the main thread sets the handler at its next step: servers come
+to one with each connection or each second. One that only waits never does, and its process ends
+without us. After that an end may come as late as the main thread leaves C.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from scorespan.instrumentation import gate, switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, ModuleType
+    from typing import Any
 
     from scorespan.threads import native
 
@@ -24,25 +34,54 @@ _UNREAD = "scorespan.instrumentation.unread"  # only where a client has scored
 
 _ending: list[tuple[native.Thread, int]] = []
 """The thread that ends this process, once it was told to end, and the signal that told it."""
+_held: dict[int, set[int]] = {}
+"""By thread that forks: the signals that it had blocked before."""
+_asked: Any = None
+"""What the main thread calls at its next step, as C knows it."""
 
 
 def install() -> None:
-    """Deliver before SIGTERM ends this process, unless somebody else handles that.
+    """Deliver before SIGTERM ends a process that has scored, unless somebody else handles that.
 
-    To be called in the main thread; elsewhere, and where a handler is set, it does nothing. A
-    server that sets a handler of its own later takes the place of this one. The first process of a
-    container is not ended by a signal that it does not handle, and so left as it is.
+    Any thread. A server that sets a handler of its own takes the place of this one; where that
+    calls the one before, ours delivers, and leaves the end to it. The first process of a container
+    is not ended by a signal that it does not handle, and so left as it is. Idempotent.
     """
     import atexit  # noqa: PLC0415 - for services only
 
+    atexit.unregister(_await_end)
+    # Registered early, so called late: what ends by itself meanwhile ends by the signal.
+    atexit.register(_await_end)
+    gate.at_first(_arm)
+
+
+def _arm() -> None:
+    """Set the handler; where this is not the main thread, have that one do it."""
     if os.getpid() == 1 or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return
     try:
         signal.signal(signal.SIGTERM, _end)
-    except ValueError:  # not the main thread
+    except ValueError:
+        _ask_main()
+
+
+def _ask_main() -> None:
+    global _asked  # noqa: PLW0603 - Python holds the address alone
+    try:
+        import ctypes  # noqa: PLC0415 - rare, and not in every build
+
+        if _asked is None:
+            _asked = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_armed_in_main)
+        ctypes.pythonapi.Py_AddPendingCall(_asked, None)
+    except Exception:  # noqa: BLE001 - without a handler it ends as it would without us
         return
-    # Registered early, so called late: what ends by itself meanwhile ends by the signal.
-    atexit.register(_await_end)
+
+
+def _armed_in_main(_: object) -> int:
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, _end)
+    return 0
 
 
 def instrument(module: ModuleType) -> None:
@@ -63,6 +102,9 @@ def _end(number: int, _frame: FrameType | None) -> None:
     It may hold any lock. No scoring begins any more, as none would without us. A second signal ends
     the process at once, as the first would have.
     """
+    if signal.getsignal(number) is not _end:  # a handler that was set later calls this one
+        _deliver_for_another()
+        return
     signal.signal(number, signal.SIG_DFL)
     gate.close()
     if gate.answering or _UNREAD in sys.modules or switch.owes():
@@ -77,6 +119,22 @@ def _end(number: int, _frame: FrameType | None) -> None:
             _ending.append((thread, number))
             return
     os.kill(os.getpid(), number)
+
+
+def _deliver_for_another() -> None:
+    """Deliver for as long as an end may take; what follows is the caller's affair."""
+    settings = switch.known()
+    if settings is None or not (_UNREAD in sys.modules or switch.owes()):
+        return
+    from scorespan.threads import native  # noqa: PLC0415 - where there is something to do
+
+    seconds = settings.shutdown_seconds
+    thread = native.Thread(target=_drain, args=(seconds,), daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # see _end
+        return
+    thread.join(seconds)
 
 
 def _deliver_and_end(number: int) -> None:
@@ -115,9 +173,27 @@ def _await_end() -> None:
         os.kill(os.getpid(), number)
 
 
+def _hold_back() -> None:
+    """Before a fork: Python forgets a signal that comes to a child of which it is not sure yet."""
+    if signal.getsignal(signal.SIGTERM) is _end:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        _held[_thread.get_ident()] = held
+
+
+def _let_in() -> None:
+    held = _held.pop(_thread.get_ident(), None)
+    if held is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _renew_in_child() -> None:
-    """In a forked child: what runs, and what was told to end, is the parent."""
+    """In a forked child: what runs, what was told to end, and what has scored is the parent."""
     _ending.clear()
+    if signal.getsignal(signal.SIGTERM) is _end:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_in()
+    _held.clear()
 
 
-os.register_at_fork(after_in_child=_renew_in_child)
+os.register_at_fork(before=_hold_back, after_in_parent=_let_in, after_in_child=_renew_in_child)

@@ -16,6 +16,7 @@ from scorespan.instrumentation import switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import Event
 
     from scorespan.instrumentation.exchange import Exchange
@@ -29,8 +30,27 @@ answering: WeakSet[Exchange] = WeakSet()
 
 _closed = False
 _watched = False
+_scored = False
+_first: Callable[[], object] | None = None
 _leaving: int | None = None
 """The thread that runs `atexit`, where a handler of the service may score; held, it never ends."""
+
+
+def at_first(call: Callable[[], object]) -> None:
+    """Have `call` called with the first scoring of each process, by the thread of that."""
+    global _first  # noqa: PLW0603 - see close
+    _first = call
+    if _scored:
+        call()
+
+
+def scores() -> None:
+    """A scoring begins in this process, or goes out of it."""
+    global _scored  # noqa: PLW0603 - see close
+    if not _scored:
+        _scored = True
+        if _first is not None:
+            _first()
 
 
 def enter(exchange: Exchange) -> None:
@@ -119,8 +139,8 @@ def _at_exit() -> None:
 
 def _renew_in_child() -> None:
     """In a forked child: what runs, and what ends, is the parent, whose the records are."""
-    global _closed  # noqa: PLW0603 - see close
-    _closed = False
+    global _closed, _scored  # noqa: PLW0603 - see close
+    _closed = _scored = False
     for exchange in _begun():
         exchange.drop()
 

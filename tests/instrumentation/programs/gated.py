@@ -59,6 +59,7 @@ settings = Settings.load({"shutdown_seconds": 60}, {})
 switch.install(settings, lambda: None, lambda _seconds: say("drained"))
 exits.install()
 switch.ready()
+gate.scores()
 producer.current().next_number()
 for _ in range(4):
     threading.Thread(target=serve, daemon=True).start()

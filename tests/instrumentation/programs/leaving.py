@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -47,7 +48,21 @@ def drain(seconds: float) -> None:
 def score() -> None:
     """One scoring, as far as the exits see it."""
     switch.ready()
+    gate.scores()
     producer.current().next_number()
+
+
+def compute() -> None:
+    """Be in C for hours."""
+    say("ready")
+    sum(range(10**15))
+
+
+def chained(number: int, frame: object) -> None:
+    """A handler of the service's own that calls the one before, and ends the process well."""
+    before(number, frame)
+    say("theirs")
+    sys.exit(0)
 
 
 class Exchange:
@@ -89,10 +104,23 @@ else:
     exits.install()
 after_import("multiprocessing.util", exits.instrument)
 
-if CASE in {"term", "second", "thread", "handled", "gevent", "eventlet"}:
+if CASE in {"term", "second", "handled", "gevent", "eventlet"}:
     score()
     wait()
+elif CASE == "thread":
+    thread = threading.Thread(target=score)
+    thread.start()
+    thread.join()
+    wait()
+elif CASE == "computes":
+    compute()
+elif CASE == "chained":
+    score()
+    before = signal.signal(signal.SIGTERM, chained)
+    atexit.register(say, "at exit")
+    wait()
 elif CASE == "first":
+    score()
     say(f"{os.getpid()} {signal.getsignal(signal.SIGTERM) == signal.SIG_DFL}")
 elif CASE == "idle":
     switch.ready()
@@ -127,6 +155,7 @@ elif CASE == "unread":
     from scorespan.instrumentation import unread
 
     switch.ready()
+    gate.scores()
     call = Call()
     unread.watch(call)
     wait()
@@ -147,6 +176,13 @@ elif CASE == "fork":
     say(f"child ended by {os.WTERMSIG(status)}")
     os.kill(os.getpid(), signal.SIGTERM)
     wait()
+elif CASE == "pool":
+    score()
+    child_id = os.fork()
+    if child_id == 0:
+        compute()
+    os.kill(child_id, signal.SIGTERM)
+    say(f"child ended by {os.WTERMSIG(os.waitpid(child_id, 0)[1])}")
 elif CASE in {"multiprocessing", "idle child"}:
     import multiprocessing
 
