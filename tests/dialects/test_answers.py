@@ -87,9 +87,10 @@ def test_rows_of_values_are_refused_where_names_are_more():
     assert refused(None, scoring).code == "wrong_prediction_fields"
 
 
-def test_a_list_of_values_is_one_row_where_the_names_say_so():
+@pytest.mark.parametrize("request_form", [{"data": [1, 2]}, [1, 2]])
+def test_a_list_of_values_is_one_row_where_the_names_say_so(request_form):
     """As many names as values tell one answer of several columns from several answers."""
-    found = read(None, native({"data": [1, 2]}, [0.1, 0.9], fields=("p", "q")))
+    found = read(None, native(request_form, [0.1, 0.9], fields=("p", "q")))
     assert found.request == table(["f0", "f1"], [1, 2])
     assert found.response == table(["p", "q"], [0.1, 0.9])
 

@@ -9,7 +9,8 @@ request                                      rows
 JSON lines of anything else                   one for each line: objects, lists, scalars
 `[[0, 1], [1, 0]]`                            one for each list
 `[0, 1, 2]`                                   one; several of one cell where there are as many
-                                              predictions, unless the feature names are as many
+                                              predictions, unless the feature names are as many, or
+                                              the prediction fields as the predictions
 ============================================  ======================================================
 
 The answer: see `sagemaker_answer`.
@@ -20,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from scorespan.dialects import lines
+from scorespan.dialects.answers import names_one_row
 from scorespan.dialects.bodies import DialectBodies
 from scorespan.dialects.instances import left_out, table_of
 from scorespan.dialects.native import Native
@@ -89,7 +91,10 @@ def _flat(cells: list[Any], native: Native) -> list[Any]:
     """The rows of a bare list of scalars."""
     if native.feature_names is not None and len(native.feature_names) == len(cells):
         return [cells]
-    column = native.response is not None and is_batch(native.response, len(cells))
+    response = native.response
+    if response is None or names_one_row(native):
+        return [cells]
+    column = is_batch(response, len(cells))
     return cells if column else [cells]
 
 
