@@ -85,7 +85,7 @@ class Host:
     def deliver_rest(self) -> None:
         """What the next start does: adopt what is left, and deliver it."""
         heir = Intake(Settings.load({**self.mart.settings, "spool_dir": self.root}, {}))
-        heir.accept(ScoringSpan(request=b"{}", response=b"{}", trace_id="0" * 32, span_id="0" * 16))
+        heir.accept(ScoringSpan(trace_id="0" * 32, span_id="0" * 16))
         wait_until(lambda: all(map(is_owned, directories(self.root))), "all is adopted")
         assert heir.flush(100)
         heir.close()
