@@ -323,6 +323,28 @@ def test_what_is_kept_of_a_content_type_is_bounded(recorded):
     assert len(only(recorded)[attributes.REQUEST_CONTENT_TYPE]) == 256
 
 
+def test_a_call_that_is_collected_within_the_spool_waits(recorded):
+    """There a lock may be held, or a record be half written: the next scoring puts it."""
+
+    async def application(_scope, receive, _send):
+        await receive()
+
+    async def receive():
+        await asyncio.sleep(0)
+
+    async def send(_message):
+        pass
+
+    call = hooked(application)(scope(), receive, send)
+    call.send(None)
+    spool = {"__name__": "scorespan.spool.writer"}
+    exec("def write(collect): collect()", spool)
+    spool["write"](call.close)
+    assert recorded.spans() == []
+    ask_asgi(hooked(answering(start(), part(RESPONSE))), scope(), [REQUEST])
+    assert len(recorded.spans()) == 2
+
+
 def test_a_file_is_not_captured(recorded):
     """The server sends it by its path; the record says that it was not seen."""
     messages = [start(headers=[(b"content-length", b"34")]),

@@ -349,6 +349,18 @@ def test_a_server_that_never_closes_loses_no_record(recorded):
     assert recorded.record().response == RESPONSE
 
 
+def test_an_answer_that_is_collected_within_the_spool_waits(recorded):
+    """There a lock may be held, or a record be half written: the next scoring puts it."""
+    held = [hooked(answering([RESPONSE]))(environ(body=REQUEST), lambda *_: None)]
+    assert list(held[0]) == [RESPONSE]
+    spool = {"__name__": "scorespan.spool.writer"}
+    exec("def write(collect): collect()", spool)
+    spool["write"](held.clear)
+    assert recorded.spans() == []
+    ask_wsgi(hooked(answering([RESPONSE])), environ(body=REQUEST))
+    assert len(recorded.spans()) == 2
+
+
 def test_the_number_of_parts_stays_known():
     """Servers make a length of an answer with one part; where it was unknown it stays so."""
     call = hooked(answering([RESPONSE]))

@@ -186,7 +186,8 @@ class Seen:
         )
         if not gone:
             self.exchange.fail(error)
-        self._end(complete=not gone)
+        # A coroutine that nobody awaits any more is closed where it is collected.
+        self._end(complete=not gone, collected=isinstance(error, GeneratorExit))
 
     @guarded("asgi")
     def returned(self) -> None:
@@ -201,6 +202,6 @@ class Seen:
         """The process ends, and no loop goes on with this."""
         self._end(complete=False)
 
-    def _end(self, *, complete: bool) -> None:
+    def _end(self, *, complete: bool, collected: bool = False) -> None:
         unread = self._chunked and not self._received
-        http.end(self.exchange, unread=unread, complete=complete)
+        http.end(self.exchange, unread=unread, complete=complete, collected=collected)

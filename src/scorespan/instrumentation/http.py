@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from scorespan import attributes
@@ -15,6 +16,7 @@ MARK = "scorespan.exchange"
 """Where a scope or environ says that its request is seen already."""
 OPAQUE = "text"
 """The dialect of bodies of which a part is missing: read as anything else they would be wrong."""
+_UNREAD = "scorespan.instrumentation.unread"
 _DIGITS = 18
 _NO_CONTENT = 204
 
@@ -43,6 +45,8 @@ def begin(
     outer = running.get()
     if outer is not None and not outer.ended:
         return None
+    if _UNREAD in sys.modules:
+        sys.modules[_UNREAD].end_waiting()
     exchange = Exchange(hook, settings, headers)
     if found.model:
         exchange.set(attributes.MODEL_NAME, found.model)
@@ -71,13 +75,14 @@ def sent_as_file(exchange: Exchange) -> None:
     exchange.set(attributes.DIALECT, OPAQUE)
 
 
-def end(exchange: Exchange, *, unread: bool, complete: bool) -> None:
+def end(exchange: Exchange, *, unread: bool, complete: bool, collected: bool = False) -> None:
     """End an exchange over HTTP.
 
     Args:
         exchange: one that runs.
         unread: whether the service has left something of a request of unknown length.
         complete: whether the answer went out to its end; else its client was gone.
+        collected: whether the collector may have come here, within anything that a thread does.
     """
     if 300 <= (exchange.status or 0) < 400:
         exchange.drop()  # the scoring is at another address
@@ -93,7 +98,21 @@ def end(exchange: Exchange, *, unread: bool, complete: bool) -> None:
             exchange.set(attributes.DIALECT, OPAQUE)
         elif not exchange.failed:
             exchange.fail_as("Abandoned", "the client was gone before it was answered")
-    exchange.end()
+    if collected:
+        _end_collected(exchange)
+    else:
+        exchange.end()
+
+
+def _end_collected(exchange: Exchange) -> None:
+    # Where this was imported the end of the process has something to do.
+    from scorespan.instrumentation import unread  # noqa: PLC0415 - hardly ever
+
+    if unread.within_writing():
+        gate.answering.discard(exchange)
+        unread.wait(exchange)
+    else:
+        exchange.end()
 
 
 def _is_whole(response: KeptBody, status: int | None) -> bool:

@@ -141,11 +141,11 @@ class Seen:
         self.end()
 
     @guarded("wsgi")
-    def end(self) -> None:
-        """The answer is closed."""
+    def end(self, *, collected: bool = False) -> None:
+        """The answer is closed, or was collected."""
         if not self.exchange.ended:
             unread = self._chunked and not self.teed.ended
-            http.end(self.exchange, unread=unread, complete=self.complete)
+            http.end(self.exchange, unread=unread, complete=self.complete, collected=collected)
 
 
 class Answer:
@@ -197,7 +197,7 @@ class Answer:
         # A server has to close it; a record must not be lost by one that does not. What is open at
         # exit was ended there: now the modules that this would need are taken apart.
         if not self._closed and not _finalizing():
-            self._seen.end()
+            self._seen.end(collected=True)
 
 
 class SizedAnswer(Answer):
