@@ -90,7 +90,7 @@ class Bench:
         """Put and deliver."""
         self.put(*spans)
         self.worker.start()
-        assert self.worker.flush(30)
+        assert self.worker.flush(100)
 
     def outcomes(self) -> dict[str, str]:
         """What the account says of each scoring id."""
