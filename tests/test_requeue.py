@@ -195,6 +195,13 @@ def test_an_edit_changes_what_it_says_and_notes_it(edit: Edit):
         assert after.notes[1].startswith("requeue: scoring.")
 
 
+def test_a_new_body_is_whole_and_plain():
+    """That the former was compressed or cut is not told of it; the other body's marks stay."""
+    details = {"request_encoding": "gzip,base64", "request_size": 9, "response_size": 8}
+    span = Edit(request=b"{}").apply(ScoringSpan(request=b"H4s=", details=details))
+    assert span.details == {"response_size": 8}
+
+
 @pytest.mark.parametrize(
     ("problems", "edit", "left"),
     [

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scorespan import attributes
 from scorespan.conversion.span import ScoringSpan, decode, encode
@@ -40,6 +40,8 @@ _EDITED = {
     "binding_id": attributes.BINDING_ID,
     "deployment_id": attributes.DEPLOYMENT_ID,
     "dialect": attributes.DIALECT,
+    "feature_names": attributes.FEATURE_NAMES,
+    "prediction_fields": attributes.PREDICTION_FIELDS,
 }
 # The producer tells of both bodies in one text, by their short names.
 _TOLD_TOGETHER = re.compile(r"; (?=(?:request|response): )")
@@ -54,6 +56,8 @@ class Edit(NamedTuple):
     binding_id: str | None = None
     deployment_id: str | None = None
     dialect: str | None = None
+    feature_names: tuple[str, ...] | None = None
+    prediction_fields: tuple[str, ...] | None = None
 
     def apply(self, span: ScoringSpan) -> ScoringSpan:
         """The changed span, with a note that says what was changed.
@@ -71,9 +75,24 @@ class Edit(NamedTuple):
             if not problem.startswith(mended)
         )
         note = f"requeue: {', '.join(_EDITED[name] for name in changed)} changed"
+        details = self._details(dict(span.details or {}))
+        changed.pop("prediction_fields", None)
         return span._replace(
-            **changed, problems=problems or None, notes=(*(span.notes or ()), note)
+            **changed,
+            problems=problems or None,
+            notes=(*(span.notes or ()), note),
+            details=details or None,
         )
+
+    def _details(self, details: dict[str, Any]) -> dict[str, Any]:
+        """The changed details; how a former body was kept says nothing of a new one."""
+        for side, body in (("request", self.request), ("response", self.response)):
+            if body is not None:
+                details.pop(f"{side}_encoding", None)
+                details.pop(f"{side}_size", None)
+        if self.prediction_fields is not None:
+            details["prediction_fields"] = list(self.prediction_fields)
+        return details
 
 
 @dataclass(frozen=True)

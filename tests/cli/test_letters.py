@@ -380,6 +380,28 @@ def test_requeue_with_changes(root: Path, tmp_path: Path):
     assert span.notes[0].startswith("requeue: scoring.request, scoring.response, scoring.sub")
 
 
+def test_columns_that_the_settings_had_wrong_can_be_given_anew(root: Path):
+    """They stand in each entry: mending the setting alone would not reach those that wait."""
+    result = run(
+        root, "requeue", "id-2", "--set-feature-names", "age, amount",
+        "--set-prediction-fields", '["risk, in %"]',
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (span,) = waiting(root)
+    assert span.feature_names == ("age", "amount")
+    assert span.details == {"prediction_fields": ["risk, in %"]}
+    assert span.notes == ("requeue: scoring.feature.names, scoring.prediction.fields changed",)
+
+
+@pytest.mark.parametrize("names", ["", "a,,b", "a,a"])
+def test_columns_that_are_none_are_wrong_use(root: Path, names: str):
+    """As they are in the settings; the letter stays."""
+    result = run(root, "requeue", "id-2", "--set-feature-names", names)
+    assert result.exit_code == 2
+    assert "--set-feature-names" in result.output
+    assert waiting(root) == []
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

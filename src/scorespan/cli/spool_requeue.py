@@ -16,8 +16,19 @@ from scorespan.conversion.span import decode
 from scorespan.errors import SettingsError, SpoolDamagedError
 from scorespan.letters import FOLDERS, Selection, names_of
 from scorespan.requeue import NO_ROUTE, Edit, Requeued, requeue
+from scorespan.setting_values import different_names
 from scorespan.spool.dead import DEAD, LetterFile
 from scorespan.spool.root import Route, directories, is_owned, prepare_root, route_of
+
+
+def _columns(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """The names of an option, read as the setting of that name is."""
+    try:
+        return None if value is None else different_names(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("requeue")
@@ -39,6 +50,20 @@ from scorespan.spool.root import Route, directories, is_owned, prepare_root, rou
 )
 @click.option("--set-dialect", "dialect", metavar="NAME", help="The dialect it is read as instead.")
 @click.option(
+    "--set-feature-names",
+    "feature_names",
+    metavar="NAMES",
+    callback=_columns,
+    help="The columns of requests that name none, with commas between.",
+)
+@click.option(
+    "--set-prediction-fields",
+    "prediction_fields",
+    metavar="NAMES",
+    callback=_columns,
+    help="The columns of responses, with commas between.",
+)
+@click.option(
     "--route-from-settings",
     is_flag=True,
     help="Send them to the data mart of the SCORESPAN_* variables, not to their own.",
@@ -55,6 +80,8 @@ def requeue_letters(  # noqa: PLR0913, PLR0917 - one for each option
     binding_id: str | None,
     deployment_id: str | None,
     dialect: str | None,
+    feature_names: tuple[str, ...] | None,
+    prediction_fields: tuple[str, ...] | None,
     route_from_settings: bool,
     as_json: bool,
 ) -> None:
@@ -81,6 +108,8 @@ def requeue_letters(  # noqa: PLR0913, PLR0917 - one for each option
         _not_empty("--set-binding", binding_id),
         _not_empty("--set-deployment", deployment_id),
         _not_empty("--set-dialect", dialect),
+        feature_names,
+        prediction_fields,
     )
     route = _route_of_settings() if route_from_settings else None
     scan = Scan(root, selection)
