@@ -181,14 +181,24 @@ texts = st.none() | st.text(min_size=1, max_size=10)
 bodies = st.none() | st.binary(max_size=10)
 
 
-@given(st.builds(Edit, bodies, bodies, texts, texts, texts, texts))
+columns = st.none() | st.lists(st.text(min_size=1), min_size=1).map(tuple)
+
+
+@given(st.builds(Edit, bodies, bodies, texts, texts, texts, texts, columns, columns))
 def test_an_edit_changes_what_it_says_and_notes_it(edit: Edit):
     """Nothing else changes; a span that is not changed is the same one."""
     before = span(1, notes=("first",), subscription_id="s")
     after = edit.apply(before)
     changed = {name: value for name, value in edit._asdict().items() if value is not None}
-    assert {name: getattr(after, name) for name in changed} == changed
-    assert after._replace(**{name: getattr(before, name) for name in (*changed, "notes")}) == before
+    fields = changed.keys() - {"prediction_fields"}
+    assert {name: getattr(after, name) for name in fields} == {
+        name: changed[name] for name in fields
+    }
+    assert (after.details or {}).get("prediction_fields") == (
+        None if edit.prediction_fields is None else list(edit.prediction_fields)
+    )
+    kept = (*fields, "notes", "details")
+    assert after._replace(**{name: getattr(before, name) for name in kept}) == before
     assert (after is before) is (not changed)
     if changed:
         assert after.notes[0] == "first"
