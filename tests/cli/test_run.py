@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -119,6 +120,21 @@ def test_without_an_address_the_mart_of_this_machine_is_taken(tmp_path):
     own = environment | {"SCORESPAN_DATA_MART_ID": "own"}
     ours = json.loads(run(sys.executable, "-c", SHOWS, environment=own).stdout)[2]
     assert ours["SCORESPAN_DATA_MART_ID"] == "own"
+
+
+def test_a_mart_that_is_just_starting_is_waited_for(tmp_path):
+    """Both commands are typed at once, and the first start of a mart takes a moment."""
+    environment = {**clean_environment(), "XDG_STATE_HOME": str(tmp_path)}
+    command = [*RUN, sys.executable, "-c", SHOWS]
+    with started(command, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        time.sleep(2)
+        assert process.poll() is None
+        folder = tmp_path / "scorespan-mart"
+        folder.mkdir()
+        (folder / ".new").write_text("its-key\n")
+        (folder / ".new").replace(folder / "admin.key")
+        out, _ = process.communicate(timeout=60)
+    assert json.loads(out)[2]["SCORESPAN_API_KEY"] == "its-key"
 
 
 def test_where_there_is_no_mart_the_variables_are_named(tmp_path):

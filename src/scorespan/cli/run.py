@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
+from collections.abc import Mapping
 
 import click
 
 from scorespan.cli.local_mart import mart_variables
 from scorespan.errors import SettingsError
 from scorespan.settings import Settings
+
+# A data mart that was started in the same breath needs seconds to its key, at its first start.
+_MART_STARTS_SECONDS = 10.0
 
 
 @click.command(
@@ -34,9 +39,9 @@ def run(subscription: str | None, command: str, arguments: tuple[str, ...]) -> N
     if subscription is not None:
         environ["SCORESPAN_SUBSCRIPTION_ID"] = subscription
     try:
-        settings = Settings.load({}, environ)
+        settings = Settings.load({}, environ)  # what is wrong is said at once
         if settings.export == "mart":
-            found = mart_variables(environ)
+            found = _mart_variables(environ)
             if found:
                 click.echo(f"scorespan: records go to {found['SCORESPAN_DATA_MART_URL']}", err=True)
             environ |= found
@@ -52,3 +57,15 @@ def run(subscription: str | None, command: str, arguments: tuple[str, ...]) -> N
         os.execve(path, [command, *arguments], environ)  # noqa: S606 - the user's own command
     except OSError as error:
         raise click.UsageError(f"{command} cannot be started: {error.strerror}") from None
+
+
+def _mart_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """As `mart_variables`, of a mart that is just starting, too."""
+    ends = time.monotonic() + _MART_STARTS_SECONDS
+    while True:
+        try:
+            return mart_variables(environ)
+        except SettingsError:
+            if time.monotonic() > ends:
+                raise
+        time.sleep(0.1)
