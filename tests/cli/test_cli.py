@@ -125,6 +125,15 @@ def test_the_payload_table_keeps_ids_and_answer_whatever_the_width(width: int):
     assert "prediction" in headers
 
 
+def test_the_last_column_stands_though_features_are_wide():
+    """Of the last three the widest gives way: here, those before the answer."""
+    fields = ["scoring_id", "scoring_timestamp", *(f"feature of {n} words" for n in range(4)), "y"]
+    row = ["a" * 48 + "-1", "2026-11-20T09:22:47.123456Z", 1, 2, 3, 4, "setosa"]
+    drawn = payload_table(fields, [row], 80)
+    headers = [str(column.header) for column in drawn.columns]
+    assert headers == ["scoring_id", "scoring_timestamp", "…", "feature of 3 words", "y"]
+
+
 def test_an_empty_payload_table_is_drawn():
     """No rows, no columns, no error."""
     assert payload_table(["scoring_id", "prediction"], [], 80).row_count == 0

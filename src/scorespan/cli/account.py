@@ -33,7 +33,7 @@ def account_table(
     places.update({place: dict.fromkeys(TERMS, 0) for place in lost if place not in places})
     totals = account.totals
     drawn = Table(header_style="bold", box=None, pad_edge=False)
-    drawn.add_column("")
+    drawn.add_column("", no_wrap=True)
     for place in places:
         name = plain(place.subscription_id).append("\n").append(plain(place.deployment_id))
         if places is routes:

@@ -71,7 +71,7 @@ def performance_table(deployments: Sequence[Mapping[str, Any]], *, wide: bool) -
         header_style="bold", box=None, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0)
     )
     drawn.add_column("deployment", overflow="fold")
-    headings = ["requests", "rows", "failed", "rate", "a minute", *(name for _, name in _TIMES)]
+    headings = ["requests", "rows", "failed", "rate", "/min", *(name for _, name in _TIMES)]
     if wide:
         headings += ["first", "last"]
     for heading in headings:

@@ -82,16 +82,21 @@ def _columns(
     # The answer stands at the end of a row, behind the features.
     middle, answer = rest[:-_ANSWER_COLUMNS], rest[-_ANSWER_COLUMNS:]
     while len(answer) > 1 and sum(map(needed, (*first, *answer))) > width:
-        answer.pop()
+        answer.remove(max(answer, key=needed))
     left = width - sum(map(needed, (*first, *answer))) - len("… ")
-    shown: list[int | None] = [*first]
+    chosen = {*first, *answer}
     for place in middle:
         left -= needed(place)
         if left < 0:
-            shown.append(None)
             break
-        shown.append(place)
-    return [*shown, *answer]
+        chosen.add(place)
+    shown: list[int | None] = []
+    for place in (*first, *rest):
+        if place in chosen:
+            shown.append(place)
+        elif shown[-1:] != [None]:
+            shown.append(None)
+    return shown
 
 
 def _cell(value: Any) -> str:
