@@ -22,7 +22,8 @@ from scorespan.mart.place import ADMIN_KEY_FILE, DEFAULT_DATA_MART
 from scorespan.settings import Settings, variable_name
 from servers.serving import free_port
 
-PAGES = [EXAMPLES / name / "README.md" for name in ("fastapi_unchanged", "mlflow_model")]
+NAMES = ("fastapi_unchanged", "mlflow_model", "sagemaker_container")
+PAGES = [EXAMPLES / name / "README.md" for name in NAMES]
 FASTAPI = PAGES[0]
 
 
