@@ -10,7 +10,7 @@ import time
 import pytest
 
 from running import clean_environment
-from scorespan.threads import native, wait_apart
+from scorespan.threads import Bell, native, wait_apart
 
 EARLY = """
 import gevent.monkey
@@ -179,3 +179,57 @@ def test_a_wait_apart_without_gevent_is_the_wait_itself():
     before = threading.active_count()
     assert wait_apart(threading.active_count) == before
     assert wait_apart(time.monotonic) > 0
+
+
+def test_a_bell_lets_all_who_wait_go_on():
+    """It stays set until it is cleared; a wait has its bound."""
+    bell = Bell()
+    assert not bell.is_set()
+    assert not bell.wait(0.01)
+    waiting = [threading.Thread(target=bell.wait) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    bell.set()
+    bell.set()
+    for thread in waiting:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert bell.wait(0)
+    assert bell.is_set()
+    bell.clear()
+    bell.clear()
+    assert not bell.is_set()
+
+
+def test_a_bell_outlives_the_exceptions_of_a_signal_handler():
+    """Wherever one comes, who sets it next is not held up, and who waits goes on."""
+    code = """
+import signal
+from scorespan.threads import Bell
+
+def interrupt(*_):
+    global armed
+    if armed:
+        armed = False
+        raise TimeoutError
+
+armed = False
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+bell, interrupted = Bell(), 0
+while interrupted < 1000:
+    try:
+        armed = True
+        bell.set()
+        bell.clear()
+        armed = False
+    except TimeoutError:
+        interrupted += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+bell.set()
+print(bell.wait(10))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"

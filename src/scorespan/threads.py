@@ -19,10 +19,48 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["native", "start", "wait_apart"]
+__all__ = ["Bell", "native", "start", "wait_apart"]
 
 _Result = TypeVar("_Result")
 _SENTINEL = "_set_sentinel"
+
+
+class Bell:
+    """An event that may be set where an exception of a signal handler can come at any step.
+
+    `Event` takes and gives back its lock in steps of Python. An exception between two of them, such
+    as a time limit that a server sets for its model, leaves that lock held for ever, and with it
+    everybody who sets or waits. Here each of them is one step of C.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = native.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let those who wait go on. Never waits."""
+        if self._lock.locked():
+            try:
+                self._lock.release()
+            except RuntimeError:  # another thread was faster
+                return
+
+    def clear(self) -> None:
+        """Have those who come wait."""
+        self._lock.acquire(blocking=False)
+
+    def is_set(self) -> bool:
+        """Whether nobody need wait."""
+        return not self._lock.locked()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, and leave it so; false where that took longer than `timeout`."""
+        if not self._lock.acquire(timeout=-1 if timeout is None else timeout):
+            return False
+        self.set()
+        return True
 
 
 def wait_apart(call: Callable[[], _Result]) -> _Result:

@@ -19,6 +19,7 @@ from scorespan.spool.segment import segments_of
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.spool import Spool
 from scorespan.spool.sync import SyncThread
+from scorespan.threads import Bell
 from spool.parts import MANY, ROUTE, bodies, inherited
 
 
@@ -376,7 +377,7 @@ def test_an_exception_in_the_middle_of_a_durable_put_stops_no_other(
 def test_a_forked_child_lets_go_whatever_the_parent_was_at(root: Path):
     """A lock that another thread of the parent held at the fork is held in the child for ever."""
     spool = Spool(root, ROUTE, max_bytes=MANY)
-    with spool._writer.wake._cond:
+    with spool._writer._lock:
         child = os.fork()
         if child == 0:
             signal.alarm(30)
@@ -402,7 +403,7 @@ def test_a_spool_without_a_thread_leaves_nothing_behind(root: Path):
 
 def test_a_fault_of_ours_does_not_end_the_syncs():
     """The thread tries again, a second later."""
-    wake, tries = threading.Event(), []
+    wake, tries = Bell(), []
 
     def fail() -> bool:
         tries.append(None)

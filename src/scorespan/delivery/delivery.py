@@ -23,7 +23,7 @@ from scorespan.spool.ledger import LedgerItem
 from scorespan.spool.root import Route
 from scorespan.spool.spool import Spool
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
+from scorespan.threads import Bell
 
 _LOOK_SECONDS = 5.0
 _SECOND = 1_000_000_000
@@ -133,9 +133,7 @@ class Delivery:
     def refuse(self, item: LedgerItem) -> None:
         """Write down that this record was refused, or switched off, at the door."""
         self._settler.refuse(item)
-        # A signal handler may come here in the middle of another's `set`, which takes a lock.
-        if not self._spool.arrived.is_set():
-            self._spool.arrived.set()
+        self._spool.arrived.set()
 
     def flush(self, timeout: float) -> bool:
         """Deliver what was put before; false where that took longer than `timeout` seconds."""
@@ -161,7 +159,7 @@ class Delivery:
         self._worker.end()
         instruments.end(self.reading)
 
-    def _sender_until(self, stop: native.Event) -> Sender:
+    def _sender_until(self, stop: Bell) -> Sender:
         self._sender = Sender(self._client, self._settler, stop, log=self._log, see=self.switch.see)
         self._sender.lag = _ReportedLag()
         return self._sender

@@ -28,7 +28,7 @@ from scorespan.delivery.subscription_switch import Place
 from scorespan.record import wire_list
 from scorespan.spool.reader import Entry
 from scorespan.telemetry import RepeatedLog, logger
-from scorespan.threads import native
+from scorespan.threads import Bell
 
 _LONGEST_SILENCE = 1.0
 
@@ -67,7 +67,7 @@ class Sender:
         self,
         client: MartClient,
         settler: Settler,
-        stop: native.Event,
+        stop: Bell,
         *,
         log: RepeatedLog,
         see: Callable[[Iterable[Place]], None] = lambda _: None,

@@ -10,7 +10,7 @@ from scorespan.delivery.sender import Sender, Stopping
 from scorespan.delivery.settle import Settler
 from scorespan.spool.spool import ADOPT_SECONDS, Spool, SpoolMark
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native, start
+from scorespan.threads import Bell, native, start
 
 BATCH_BYTES = 1024 * 1024
 BATCH_RECORDS = 1000
@@ -49,7 +49,7 @@ class DeliveryWorker:
         self,
         spool: Spool,
         settler: Settler,
-        sender: Callable[[native.Event], Sender],
+        sender: Callable[[Bell], Sender],
         *,
         at_end: Callable[[], None] = lambda: None,
         log: RepeatedLog | None = None,
@@ -58,13 +58,13 @@ class DeliveryWorker:
     ) -> None:
         self._spool = spool
         self._settler = settler
-        self._stop = native.Event()
+        self._stop = Bell()
         self.sender = sender(self._stop)
         self._at_end = at_end
         self._log = log or RepeatedLog()
         self._linger = linger
         self._clock = clock
-        self._hurry = native.Event()
+        self._hurry = Bell()
         self._idle = native.Condition()
         self._flushes: list[_Flush] = []
         self._next_adoption = 0.0

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from scorespan.errors import SpoolError
-from scorespan.threads import native, start
+from scorespan.threads import Bell, native, start
 
 SYNC_SECONDS = 0.04
 """From an append to the sync that follows it."""
@@ -73,11 +73,11 @@ class Turns:
 class SyncThread:
     """Calls `work` soon after each `wake`; each second again while it returns true, or raises."""
 
-    def __init__(self, wake: native.Event, work: Callable[[], bool], interval: float) -> None:
+    def __init__(self, wake: Bell, work: Callable[[], bool], interval: float) -> None:
         self._wake = wake
         self._work = work
         self._interval = interval
-        self._stop = native.Event()
+        self._stop = Bell()
         self._thread = native.Thread(target=self._run, name="scorespan-sync", daemon=True)
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class SyncThread:
 
     def drop(self) -> None:
         """Have the thread end, without waiting for it."""
-        # In a forked child there is none, and the locks of these may be held for ever.
+        # In a forked child there is none.
         if self._thread.is_alive():
             self._stop.set()
             self._wake.set()

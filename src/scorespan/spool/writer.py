@@ -17,7 +17,7 @@ from scorespan.spool.segment_log import SegmentLog
 from scorespan.spool.segment_writer import SegmentWriter
 from scorespan.spool.sync import Group, Turns
 from scorespan.telemetry import RepeatedLog
-from scorespan.threads import native
+from scorespan.threads import Bell, native
 
 _CLOSE_SECONDS = 5.0
 
@@ -76,8 +76,8 @@ class DirectoryWriter:
         self._lock = self.segments.lock
         self.disk = DiskSync(self.segments, log)
         self.appended = 0
-        self.arrived = native.Event()
-        self.wake = native.Event()
+        self.arrived = Bell()
+        self.wake = Bell()
         self.gone = False
         self._numbers = itertools.count(1)
         self._turns = Turns()
@@ -127,8 +127,7 @@ class DirectoryWriter:
                 raise self._not_written(error) from error
             self.appended += 1
         if not self._dirty:
-            self._dirty = True
-            self.wake.set()
+            self._have_synced()
 
     def append_all(self, parts: Iterable[Part]) -> None:
         """Write entries part by part as `append` does one: all of a part, or nothing of it.
@@ -154,8 +153,15 @@ class DirectoryWriter:
                 raise self._not_written(error) from error
             self.appended += len(entries)
         if not self._dirty:
-            self._dirty = True
+            self._have_synced()
+
+    def _have_synced(self) -> None:
+        self._dirty = True
+        try:
             self.wake.set()
+        except BaseException:  # of a signal handler: the next who appends has it synced
+            self._dirty = False
+            raise
 
     def append_synced(self, make: Callable[[], Sequence[Piece]]) -> None:
         """Write one entry as `append` does; when this returns it survives the death of the machine.
