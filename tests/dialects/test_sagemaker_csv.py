@@ -258,9 +258,9 @@ def test_many_rows_take_time_in_proportion():
     """Ten times the rows take about ten times as long, with quotes and without."""
     for cell in ("1.5", '"a ""b"""'):
         taken = []
-        for rows in (3_000, 30_000):
+        for rows in (5_000, 50_000):
             scoring = native(f"{cell},2\n" * rows, "0.5\n" * rows, sent=CSV, answered=CSV)
             start = time.process_time()
             assert len(read(None, scoring).request["values"]) == rows
             taken.append(time.process_time() - start)
-        assert taken[1] < 60 * max(taken[0], 0.01)
+        assert taken[1] < 50 * max(taken[0], 0.05)

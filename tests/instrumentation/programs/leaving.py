@@ -25,6 +25,9 @@ from scorespan.instrumentation import exits, gate, switch
 from scorespan.instrumentation.importing import after_import
 from scorespan.settings import Settings
 
+# A shell that starts the tests in its background has it ignored, and so would this process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 lock = threading.Lock()
 returned = threading.Event()
 
