@@ -15,6 +15,7 @@ MART = {
     "SCORESPAN_DATA_MART_URL": "http://127.0.0.1:1",
     "SCORESPAN_DATA_MART_ID": "mart",
     "SCORESPAN_API_KEY": "key",
+    "SCORESPAN_SUBSCRIPTION_ID": "credit",
 }
 SERVES = "import starlette.applications"
 LOADED = """
@@ -107,6 +108,20 @@ def test_variables_that_look_like_settings_are_said_in_one_line():
         "scorespan: unknown: SCORESPAN_KEEP_PRINT (did you mean SCORESPAN_KEEP_PRINTS?), "
         "SCORESPAN_PATH (did you mean SCORESPAN_PATHS?)\n"
     )
+
+
+def test_a_service_that_names_no_subscription_is_told_so():
+    """Its records would all be dead letters; where the resource names one, or the receiver, not."""
+    without = {name: value for name, value in MART.items() if "SUBSCRIPTION" not in name}
+    out, err = said(f"{SERVES}\nimport flask.app\n{IS_ON}", ON | without)
+    assert out == "True"
+    assert err == (
+        "scorespan: SCORESPAN_SUBSCRIPTION_ID is not set: scorings become dead letters without it\n"
+    )
+    strict = started(f"{SERVES}\nprint('serves')", ON | without | {"SCORESPAN_STRICT": "1"})
+    assert (strict.returncode, strict.stdout) == (2, "")
+    resource = {"OTEL_RESOURCE_ATTRIBUTES": "scoring.subscription.id=credit"}
+    assert said(f"{SERVES}\n{IS_ON}", ON | without | resource) == ("True", "")
 
 
 def test_a_misspelt_variable_ends_a_strict_service():

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from scorespan.settings import Settings
+
 SERVERS = {
     "azureml_inference_server_http.print_log_hook": "scorespan.instrumentation.azureml_prints",
     "azureml_inference_server_http.server.user_script": "scorespan.instrumentation.azureml",
@@ -155,6 +157,7 @@ def _check(*, serving: bool = False) -> None:
         _look_for_misspelt(serving=serving)
         if settings.export == "mart":
             settings.check_delivery()
+            _look_for_subscription(settings, serving=serving)
         else:
             from scorespan.otlp import exporter_module  # noqa: PLC0415 - likewise
 
@@ -203,6 +206,14 @@ def _look_for_misspelt(*, serving: bool) -> None:
             said += [f"{name} (did you mean {PREFIX}{one}?)" for one in alike]
     if said:
         _say(f"unknown: {', '.join(said)}")
+        _end_strict(serving=serving)
+
+
+def _look_for_subscription(settings: Settings, *, serving: bool) -> None:
+    """Say where every scoring would wait for a subscription to be named; a strict service ends."""
+    resource = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if settings.subscription_id is None and "scoring.subscription.id" not in resource:
+        _say("SCORESPAN_SUBSCRIPTION_ID is not set: scorings become dead letters without it")
         _end_strict(serving=serving)
 
 
