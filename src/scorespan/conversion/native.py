@@ -149,7 +149,7 @@ def _inflated(coding: str, content: bytes, *, whole: bool) -> bytes | None:
                 rest = inflater.unused_data if window == _GZIP else b""
             if not rest:
                 return b"".join(parts)
-        except zlib.error:
+        except zlib.error:  # `deflate` is sent in two forms; None where it is neither
             continue
     return None
 

@@ -67,7 +67,7 @@ def detected(native: Native) -> Dialect:
         try:
             if dialect.recognises(native):
                 return dialect
-        except ConversionError:
+        except ConversionError:  # no JSON: those that read something else are asked still
             continue
     if request.content_type is None and native.response is not None:
         request.document  # noqa: B018 - raises where it is none

@@ -184,7 +184,7 @@ class KeptBody:
             try:
                 # Cut, it may end within a character, which is left out.
                 return codecs.utf_8_decode(kept, "strict", self.size == len(kept))[0], ""
-            except UnicodeDecodeError:
+            except UnicodeDecodeError:  # no text, whatever it calls itself: kept as bytes are
                 pass
         if self._hash is not None:
             return self._hash.hexdigest(), ",".join((*codings, "sha256"))

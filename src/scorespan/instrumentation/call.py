@@ -24,6 +24,7 @@ from scorespan.instrumentation.client import calling
 from scorespan.instrumentation.exchange import DEPLOYMENT, REQUEST_IDS, Exchange, running
 from scorespan.instrumentation.guard import failed, guarded
 from scorespan.instrumentation.headers import plain
+from scorespan.instrumentation.http import describe
 from scorespan.settings import Settings
 
 _GUARDED = "client"
@@ -129,17 +130,7 @@ class Call:
         exchange.answered(status)
         if headers is None:
             return
-        response = exchange.response
-        response.content_type = plain(headers.get("content-type"))
-        response.encoding = plain(headers.get("content-encoding"))
-        length = str(headers.get("content-length") or "")
-        if length.isascii() and length.isdigit() and len(length) < 19:
-            response.expected = int(length)
-        if not self.is_named:
-            for name in REQUEST_IDS:
-                if told := plain(headers.get(name)):
-                    exchange.set(attributes.REQUEST_ID, told)
-                    break
+        describe(exchange, headers)
         if DEPLOYMENT not in self._named and (told := plain(headers.get(DEPLOYMENT))):
             exchange.set(attributes.DEPLOYMENT_ID, told)
 
